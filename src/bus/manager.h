@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "config/config.h"
+
+/* The manager as the bus sees it: the one interface between the view and the model. Implemented by
+ * daemon/manager*.c; bus/ includes this and nothing of daemon/, engine/, iscsi/ or scsi/.
+ *
+ * Reading: the running state is a Desired plus live facts; getters return borrowed pointers that
+ * are valid until control returns to the event loop. Changing: manager_edit() takes a function that
+ * edits a copy of the desired state; then verify -> difference -> apply -> persist, one change
+ * after the other; done() is called exactly once, later, with a BusError. Nothing is changed when
+ * it carries an error.
+ *
+ * Threads: control thread only. */
+
+typedef struct Manager Manager;
+
+/* name: "org.tgt1.Error.InUse" ..., see dbus/; NULL: no error. text says what to do. */
+typedef struct BusError {
+        const char *name; /* a constant of the table below */
+        char *text;       /* g_free() */
+} BusError;
+
+#define ERROR_NOT_FOUND "org.tgt1.Error.NotFound"
+#define ERROR_EXISTS "org.tgt1.Error.Exists"
+#define ERROR_INVALID "org.tgt1.Error.InvalidArgument"
+#define ERROR_IN_USE "org.tgt1.Error.InUse"
+#define ERROR_CONFLICT "org.tgt1.Error.Conflict"
+#define ERROR_NOT_SUPPORTED "org.tgt1.Error.NotSupported"
+#define ERROR_BACKING_STORE "org.tgt1.Error.BackingStore"
+#define ERROR_ADMINISTRATOR "org.tgt1.Error.DefinedByAdministrator"
+#define ERROR_LIMIT "org.tgt1.Error.LimitExceeded"
+#define ERROR_FAILED "org.tgt1.Error.Failed"
+
+/* Sets *e (frees an old text); returns -1 so that callers can return it. */
+int bus_error_set(BusError *e, const char *name, const char *format, ...) _printf_(3, 4);
+void bus_error_clear(BusError *e);
+
+/* Who asks: for the audit entry. Strings are copied by whoever keeps them. */
+typedef struct Caller {
+        uid_t uid;
+        pid_t pid;
+        const char *unit; /* systemd unit, or NULL */
+        const char *name; /* bus name, or "private socket", "SIGHUP", "start" */
+} Caller;
+
+typedef struct EditOptions {
+        bool runtime; /* written to /run, gone after stop */
+        bool force;   /* also drop sessions; override what /etc defines */
+        bool dry_run; /* verify and report the difference, change nothing */
+        bool has_generation;
+        uint64_t generation; /* ERROR_CONFLICT if the state has moved */
+} EditOptions;
+
+typedef struct EditResult {
+        BusError error;
+        GPtrArray *changes;  /* char*: change_format() lines, in order; empty: nothing differed */
+        GPtrArray *problems; /* Problem*: warnings too */
+        uint64_t generation; /* after the change */
+} EditResult;
+
+/* Edits d. Returns 0, or -1 with *e set. Called once, after authorization, perhaps later. */
+typedef int EditFunc(Desired *d, void *userdata, BusError *e);
+typedef void EditDone(const EditResult *result, void *userdata);
+
+/* Every change of the desired state by a client. targets: names of the targets that are edited (for
+ * persistence and audit), NULL-terminated. destroy frees userdata after done(). */
+void manager_edit(Manager *m, const Caller *caller, const EditOptions *options,
+                  const char *const *targets, EditFunc *edit, EditDone *done, void *userdata,
+                  GDestroyNotify destroy);
+/* Reads the fragments again and applies the difference. */
+void manager_reload(Manager *m, const Caller *caller, const EditOptions *options, EditDone *done,
+                    void *userdata, GDestroyNotify destroy);
+
+const Desired *manager_desired(const Manager *m); /* what runs */
+uint64_t manager_generation(const Manager *m);
+const char *manager_state(const Manager *m); /* "starting", "running", "reloading", "stopping" */
+/* Is path below a directory in which backing stores need no extra authority? */
+bool manager_path_is_trusted(const Manager *m, const char *path);
+ConfigCheckParam *manager_check_param(void);
+/* Every parameter of t with its effective value: name, value pairs in table order (GPtrArray of
+ * char*, owned by the caller). */
+GPtrArray *manager_target_params(const Manager *m, const TargetSpec *t);
+uint32_t manager_target_tid(const Manager *m, const char *target); /* 0: none */
+
+/* Live facts of a unit. A unit is one object, whatever maps it: key is its UUID as text. */
+typedef struct UnitInfo {
+        const char *uuid;
+        const char *state;   /* "ready", "not-ready", "opening" */
+        const char *reason;  /* why not ready, or "" */
+        const LunSpec *spec; /* of the first mapping */
+        uint64_t size;       /* bytes */
+        uint32_t block_size;
+        bool readonly;
+        const char *scsi_id, *serial, *vendor, *product, *revision, *naa; /* naa as hex */
+        uint64_t reads, writes, others, read_bytes, write_bytes, errors, in_flight, ghosts;
+} UnitInfo;
+
+typedef struct UnitMapping {
+        const char *target;
+        uint16_t lun;
+} UnitMapping;
+
+size_t manager_n_units(const Manager *m);
+/* UUIDs greater than after (NULL: from the start), ascending, at most max. Borrowed strings. */
+size_t manager_unit_uuids(Manager *m, const char *after, const char **ret, size_t max);
+int manager_unit(Manager *m, const char *uuid, UnitInfo *ret); /* -ENOENT */
+size_t manager_unit_mappings(Manager *m, const char *uuid, UnitMapping *ret, size_t max);
+const char *manager_unit_of(Manager *m, const char *target, uint16_t lun); /* uuid or NULL */
+/* Store options of a running unit (fault injection); size looked at anew. */
+void manager_unit_configure(Manager *m, const Caller *caller, const char *uuid, const char *options,
+                            EditDone *done, void *userdata, GDestroyNotify destroy);
+void manager_unit_refresh(Manager *m, const Caller *caller, const char *uuid, EditDone *done,
+                          void *userdata, GDestroyNotify destroy);
+
+/* Sessions: the manager keeps the table that engine events maintain; counters are asked for. */
+typedef struct SessionInfo {
+        uint64_t id;
+        const char *target; /* "" in discovery */
+        const char *initiator, *alias, *peer, *portal;
+        uint16_t tsih;
+        const char *isid; /* 12 hex digits */
+        unsigned worker;
+        bool discovery, header_digest, data_digest;
+        uint64_t since_usec; /* CLOCK_REALTIME */
+        uint64_t rx_bytes, tx_bytes, commands;
+} SessionInfo;
+
+typedef void SessionsDone(const SessionInfo *sessions, size_t n, void *userdata);
+/* Sessions with id > after, ascending, at most max; target NULL: of all. done() once, later. */
+void manager_sessions(Manager *m, const char *target, uint64_t after, size_t max,
+                      SessionsDone *done, void *userdata, GDestroyNotify destroy);
+unsigned manager_n_sessions(const Manager *m, const char *target); /* NULL: all */
+void manager_end_session(Manager *m, const Caller *caller, uint64_t id, EditDone *done,
+                         void *userdata, GDestroyNotify destroy);
+
+typedef struct PortalInfo {
+        const char *address; /* "ADDR:PORT" */
+        uint16_t tag;
+        const char *source; /* "socket unit", "command line", "fragment", "command" */
+} PortalInfo;
+size_t manager_portals(const Manager *m, PortalInfo *ret, size_t max);
+
+/* The bus's side: called by the manager when something changed. Signals are coalesced by the bus.
+ */
+typedef struct ManagerObserver {
+        void (*target_added)(void *userdata, const char *name);
+        void (*target_removed)(void *userdata, const char *name); /* with all below it */
+        void (*target_changed)(void *userdata,
+                               const char *name); /* its own properties, ACLs, LUNs */
+        void (*unit_added)(void *userdata, const char *uuid);
+        void (*unit_removed)(void *userdata, const char *uuid);
+        void (*unit_changed)(void *userdata, const char *uuid);
+        void (*session_added)(void *userdata, uint64_t id, const char *target);
+        void (*session_removed)(void *userdata, uint64_t id, const char *target);
+        void (*portals_changed)(void *userdata);
+        void (*login_rejected)(void *userdata, const char *target, const char *initiator,
+                               const char *peer, const char *reason, uint16_t status);
+        void (*changed)(void *userdata); /* generation, state, counts */
+} ManagerObserver;
+
+void manager_set_observer(Manager *m, const ManagerObserver *observer, void *userdata);

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include <glib.h>
+
+#include "base/addr.h"
+#include "base/base.h"
+
+/* config: fragments -> desired state -> difference.
+ *
+ * One grammar, that of stgt's targets.conf(5) with our directives beside. One table of directives
+ * (config/directives.c) says for each: name, where it may stand, how often, its values, what it
+ * sets, one line of help; parsing, verifying, writing, completion and the man page read it.
+ *
+ * A Desired is a value: made whole, compared, never changed in place once it runs (edit a
+ * desired_dup()). Verification is complete before anything is applied; every Problem names file,
+ * line, directive and what was expected, and a bad block costs only itself.
+ *
+ * Threads: none; control thread and client alike. May include: base, glib. Strings are GLib's. */
+
+/* Where a line stands; file is interned (g_intern_string). line 0: not from a file. */
+typedef struct Origin {
+        const char *file;
+        unsigned line;
+} Origin;
+
+typedef enum ProblemLevel { PROBLEM_WARNING, PROBLEM_ERROR } ProblemLevel;
+
+typedef struct Problem {
+        ProblemLevel level;
+        Origin at;
+        char *target;    /* NULL: none or not known */
+        char *directive; /* NULL: syntax */
+        char *text;      /* what is wrong and what was expected */
+} Problem;
+
+void problem_free(Problem *p);
+/* "FILE:LINE: TARGET: directive: text", newly allocated. */
+char *problem_format(const Problem *p);
+
+/* Parameters of iSCSI sessions are checked by whoever knows them (iscsi_params_set() in the daemon,
+ * a copy of nothing in the client): returns 0 or negative errno with a sentence. NULL: names are
+ * checked against the directive table only. */
+typedef int ConfigCheckParam(const char *name, const char *value, char *reterr, size_t size);
+
+typedef struct AccountSpec {
+        char *user, *secret;
+        Origin at;
+} AccountSpec;
+
+/* One LUN of one target, as configured. Strings are NULL and numbers -1 or 0 where not given;
+ * has_* say which numbers were. */
+typedef struct LunSpec {
+        uint16_t lun; /* resolved: given, or the lowest free one >= 1 */
+        bool lun_given;
+        bool direct_store; /* the directive was direct-store */
+        char *path;        /* backing store; NULL for types without one */
+        char *device_type; /* "disk" */
+        char *bs_type;     /* "rdwr" */
+        char *bs_options;
+        bool direct, sync;   /* bsoflags */
+        uint32_t block_size; /* 0: not given */
+        uint64_t size;       /* our directive, for null and ram; 0: not given */
+        bool write_cache;    /* on unless said otherwise */
+        bool readonly, removable, online, thin, allow_in_use;
+        bool sense_descriptor;                                          /* sense_format 1 */
+        int lbppbe;                                                     /* -1: not given */
+        int la_lba, optimal_xfer_gran, optimal_xfer_len, rotation_rate; /* -1: not given */
+        char *scsi_id, *scsi_sn, *vendor_id, *product_id, *product_rev;
+        char *uuid, *naa;      /* ours; NULL: generated and recorded */
+        GPtrArray *mode_pages; /* char*, stgt's syntax; may be empty */
+        GPtrArray *params;     /* char* "k=v,k=v" */
+        Origin at;
+} LunSpec;
+
+typedef enum TargetPersistence {
+        TARGET_FRAGMENT, /* the administrator's file: /etc or /usr/lib, or targets.conf */
+        TARGET_SAVED,    /* ours in /var/lib */
+        TARGET_RUNTIME,  /* ours in /run */
+} TargetPersistence;
+
+typedef struct TargetSpec {
+        char *name; /* iqn., eui. or naa. name, lower case */
+        char *alias;
+        uint32_t tid;          /* controller_tid; 0: not given */
+        char *driver;          /* "iscsi" */
+        bool online;           /* state */
+        GPtrArray *luns;       /* LunSpec*, ascending lun */
+        GPtrArray *addresses;  /* char*, initiator-address */
+        GPtrArray *names;      /* char*, initiator-name */
+        bool access_given;     /* any of the two was written; if not, a fragment admits everybody */
+        GPtrArray *incoming;   /* AccountSpec* */
+        AccountSpec *outgoing; /* NULL: none */
+        GPtrArray *params;     /* ConfigParam*: iSCSI keys in the order given */
+        bool replace, masked;
+        TargetPersistence persistence;
+        Origin at; /* first block */
+} TargetSpec;
+
+typedef struct ConfigParam {
+        char *name, *value;
+        Origin at;
+} ConfigParam;
+
+typedef struct PortalSpec {
+        char *address; /* "ADDR:PORT" */
+        Origin at;
+} PortalSpec;
+
+typedef struct Desired {
+        GHashTable *targets;           /* name -> TargetSpec*; owned */
+        GPtrArray *portals;            /* PortalSpec*: beside those of the socket unit */
+        GPtrArray *discovery_incoming; /* AccountSpec* */
+        AccountSpec *discovery_outgoing;
+        GPtrArray *backing_directories; /* char*: paths below need no extra authority */
+} Desired;
+
+Desired *desired_new(void);
+Desired *desired_dup(const Desired *d); /* shares nothing */
+Desired *desired_free(Desired *d);
+TargetSpec *target_spec_new(const char *name);
+TargetSpec *target_spec_dup(const TargetSpec *t);
+TargetSpec *target_spec_free(TargetSpec *t);
+LunSpec *lun_spec_new(void); /* with every default */
+LunSpec *lun_spec_dup(const LunSpec *l);
+LunSpec *lun_spec_free(LunSpec *l);
+AccountSpec *account_spec_new(const char *user, const char *secret);
+AccountSpec *account_spec_free(AccountSpec *a);
+bool lun_spec_equal(const LunSpec *a, const LunSpec *b); /* but for origin */
+bool target_spec_equal(const TargetSpec *a, const TargetSpec *b);
+LunSpec *target_spec_find_lun(const TargetSpec *t, uint16_t lun); /* NULL: none */
+
+/* The folders of the search path in order of precedence; fixed but for tests and --config-dir. */
+typedef struct ConfigPaths {
+        char *targets_conf; /* /etc/tgt/targets.conf, read first where it exists; or NULL */
+        char *etc, *run, *var, *usr; /* .../targets.d; each may be NULL */
+} ConfigPaths;
+
+void config_paths_default(ConfigPaths *ret, const char *config_dir, const char *state_dir,
+                          const char *runtime_dir);
+void config_paths_clear(ConfigPaths *p);
+
+/* Reads everything, merges, resolves LUN numbers, verifies. *ret_problems is a GPtrArray of
+ * Problem*; blocks with errors are left out of *ret, and their names are in *ret_bad (GHashTable as
+ * set), so that what runs under such a name can stay. Negative errno only if the search path itself
+ * cannot be read (ENOENT is an empty folder). */
+int config_load(const ConfigPaths *paths, ConfigCheckParam *check, Desired **ret,
+                GHashTable **ret_bad, GPtrArray **ret_problems);
+/* The same over files that are named, or over text (file is what problems call it). */
+int config_load_files(const char *const *files, ConfigCheckParam *check, Desired **ret,
+                      GHashTable **ret_bad, GPtrArray **ret_problems);
+int config_load_text(const char *text, const char *file, ConfigCheckParam *check, Desired **ret,
+                     GHashTable **ret_bad, GPtrArray **ret_problems);
+
+/* Applies one directive to a target or a LUN as if it stood in a block: for D-Bus and the client.
+ * -EINVAL with a Problem. target-level: t; LUN-level: l not NULL. */
+int config_set(TargetSpec *t, LunSpec *l, const char *directive, const char *value,
+               ConfigCheckParam *check, Problem **reterr);
+/* Everything that holds across directives of a target; resolves LUN numbers. Appends to problems.
+ */
+bool config_verify_target(TargetSpec *t, GPtrArray *problems);
+/* The lowest LUN >= 1 that t does not use; -ENOSPC. */
+int target_spec_free_lun(const TargetSpec *t, uint16_t *ret);
+/* "iqn.", "eui.", "naa." names as RFC 7143 4.2.7 wants them; folds case. -EINVAL with sentence. */
+int iscsi_name_normalize(const char *name, char **ret, char *reterr, size_t size);
+
+/* The block of t as a fragment (access always explicit; NONE where nobody may enter). */
+void target_spec_write(const TargetSpec *t, bool with_secrets, GString *to);
+void desired_write(const Desired *d, bool with_secrets, GString *to);
+
+typedef enum ChangeKind {
+        CHANGE_ADD_TARGET,
+        CHANGE_REMOVE_TARGET,
+        CHANGE_TARGET, /* ACL, accounts, parameters, state, alias: no session is dropped */
+        CHANGE_ADD_LUN,
+        CHANGE_REMOVE_LUN,
+        CHANGE_LUN,         /* what can change in place: write-cache, readonly, size, online */
+        CHANGE_REPLACE_LUN, /* another store, type or identity under the same number */
+        CHANGE_ADD_PORTAL,
+        CHANGE_REMOVE_PORTAL,
+        CHANGE_DISCOVERY, /* accounts */
+} ChangeKind;
+
+typedef struct Change {
+        ChangeKind kind;
+        const TargetSpec *before, *after; /* borrowed from the two Desireds; NULL where none */
+        const LunSpec *lun_before, *lun_after;
+        const PortalSpec *portal;
+} Change;
+
+/* What must be done to come from a to b, in an order in which it can be done. GPtrArray of Change*.
+ * Linear in the size of a and b. */
+GPtrArray *config_diff(const Desired *a, const Desired *b);
+/* One line for people: "+ target NAME", "~ target NAME lun 3: write-cache on -> off". */
+char *change_format(const Change *c);
+
+/* The directive table, for help, completion and man pages. Ends with name NULL. */
+typedef struct DirectiveDoc {
+        const char *name, *where, *values, *help;
+} DirectiveDoc;
+const DirectiveDoc *config_directive_docs(void);

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "base/addr.h"
+#include "base/base.h"
+#include "base/loop.h"
+#include "iscsi/iscsi.h"
+#include "scsi/scsi.h"
+
+/* engine: the only place with data-plane threads, event loops and sockets.
+ *
+ *   Workers        N threads, each an epoll Loop with a ScsiWorker, an IscsiWorker and its
+ * StoreHost Acceptor       listening sockets, on worker 0; logins run there Registrar      the
+ * table of sessions of the process, on worker 0's loop: reinstatement, TSIH, placement of sessions
+ * on workers Job pool       threads for what may block, one LoopLane per store
+ *
+ * Threads. Everything below is called on the control thread, whose Loop is given to engine_new();
+ * nothing blocks; answers and events come back as tasks on that loop. The control thread and the
+ * workers share nothing but immutable, reference-counted maps and messages.
+ *
+ * May include: base, store, scsi, iscsi. */
+
+typedef struct Engine Engine;
+
+typedef struct EngineConfig {
+        unsigned workers;    /* 0: one per core we may run on */
+        uint64_t memory_max; /* bytes of I/O buffers; 0: a quarter of RAM, at most 2 GiB */
+        unsigned jobs_max;   /* threads of the job pool; 0: 256 */
+        IscsiLimits iscsi;
+        ScsiLimits scsi;
+} EngineConfig;
+
+void engine_config_default(EngineConfig *ret);
+
+/* Copies of what workers report; strings live for the call. On the control thread, in the order of
+ * each worker; at most 4096 are queued, then they are counted as dropped. */
+typedef struct EngineEvents {
+        void (*iscsi)(void *userdata, const IscsiEvent *event);
+        void (*scsi)(void *userdata, const ScsiEvent *event);
+        void (*sessions_changed)(void *userdata); /* the number of sessions moved */
+        void (*dropped)(void *userdata, uint64_t n);
+} EngineEvents;
+
+int engine_new(const EngineConfig *config, Loop *control, const EngineEvents *events,
+               void *userdata, Engine **ret);
+/* Stops listening, ends sessions with an async message, waits at most timeout_ns for stores, then
+ * done() on the control loop; engine_free() after that. */
+void engine_stop(Engine *e, uint64_t timeout_ns, void (*done)(void *userdata), void *userdata);
+Engine *engine_free(Engine *e);
+
+unsigned engine_workers(const Engine *e);
+/* The loop that coordinates the i-th unit: spread over workers. */
+Loop *engine_coordinator(Engine *e, uint64_t key);
+
+/* Runs work() on the job pool, done() on the control loop. */
+void engine_job(Engine *e, LoopLane *lane, LoopJob *job);
+
+/* Every worker uses map from its next turn on. done() (may be NULL) when all do; the old one is
+ * dropped by then. Takes a reference. */
+typedef void EngineDone(void *userdata, int r);
+int engine_publish(Engine *e, IscsiMap *map, EngineDone *done, void *userdata);
+
+/* Takes fd (a listening stream socket) on success. tpgt and what SendTargets says are the map's. */
+int engine_listen(Engine *e, int fd);
+/* Stops listening on the socket bound to address and closes it. -ENOENT. */
+int engine_unlisten(Engine *e, const SockAddr *address);
+
+/* Sessions with id greater than after, ascending, at most max, into an array that done() gets and
+ * that is freed after it. */
+typedef void EngineSessions(void *userdata, const IscsiSessionInfo *sessions, size_t n);
+int engine_sessions(Engine *e, uint64_t after, size_t max, EngineSessions *done, void *userdata);
+unsigned engine_n_sessions(const Engine *e); /* normal sessions now */
+/* -ENOENT by done() if there is none. */
+int engine_end_session(Engine *e, uint64_t session, EngineDone *done, void *userdata);

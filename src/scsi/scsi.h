@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "base/base.h"
+#include "base/list.h"
+#include "base/loop.h"
+#include "base/pool.h"
+#include "store/store.h"
+
+/* scsi: the SAM-5 device server. Logical units, commands, task management. No network, no threads,
+ * no sockets: it runs on whatever Loop it is given.
+ *
+ *   LogicalUnit   one per unit of the host, shared: identity, store, one LuSlot per worker
+ *   LuSlot        a worker's part of it: tasks in flight, gate, state copy, counters, channel
+ *   ScsiWorker    a worker's device server: slots, buffers, object pools
+ *   LunMap        LUN -> LogicalUnit, immutable, reference-counted
+ *   ScsiNexus     I_T nexus, owned by one worker; holds an I_T_L state per mapped LUN
+ *   Task          one command; embedded in the transport's own command structure
+ *
+ * Threads. A command touches its worker, its nexus and its slot, all of one thread, so it takes no
+ * lock and no atomic. What must be ordered across workers goes through the unit's coordinator (one
+ * worker's loop) by message: it closes the gates of all slots, waits until what must be drained is,
+ * acts, hands every slot a new LuState, and opens the gates. Commands that meet a closed gate wait
+ * in their slot.
+ *
+ * A request that the store still has when its task is given up becomes a ghost: it keeps buffer,
+ * range and store reference; before the abort is answered, every slot of the unit knows the range,
+ * and what overlaps it waits (BUSY after ScsiLimits.ghost_wait). Ghosts belong to the store, so
+ * they also hold for a unit that is made anew over it.
+ *
+ * May include: base, store. */
+
+typedef struct LogicalUnit LogicalUnit;
+typedef struct LuSlot LuSlot;
+typedef struct LunMap LunMap;
+typedef struct ScsiWorker ScsiWorker;
+typedef struct ScsiNexus ScsiNexus;
+typedef struct Task Task;
+
+#define SCSI_WORKERS_MAX 64
+#define CDB_MAX 260 /* SPC-4 4.2.3: variable length CDB */
+#define SENSE_MAX 96
+
+/* SAM-5 table 33 */
+typedef enum ScsiStatus {
+        SCSI_GOOD = 0x00,
+        SCSI_CHECK_CONDITION = 0x02,
+        SCSI_CONDITION_MET = 0x04,
+        SCSI_BUSY = 0x08,
+        SCSI_RESERVATION_CONFLICT = 0x18,
+        SCSI_TASK_SET_FULL = 0x28,
+        SCSI_ACA_ACTIVE = 0x30,
+        SCSI_TASK_ABORTED = 0x40,
+} ScsiStatus;
+
+typedef enum TaskAttribute {
+        TASK_SIMPLE,
+        TASK_ORDERED,
+        TASK_HEAD_OF_QUEUE,
+        TASK_ACA
+} TaskAttribute;
+
+/* ---- tasks ------------------------------------------------------------------------------- */
+
+/* The transport's side. All are called on the nexus' loop, and may be called from inside
+ * task_submit() and task_data_out_done(): they queue, they do not re-enter. */
+typedef struct TaskOps {
+        /* Receive Data-Out (SAM-5 5.4.3): task->out_want bytes are to be put at task->buffer->data,
+         * then task_data_out_done(). What the initiator has beyond that is thrown away and shows in
+         * the residual. */
+        void (*get_data)(Task *task);
+        /* Send Data-In and Send Command Complete: status, sense, in_iov are set. The transport
+         * calls task_release() when the bytes have left. */
+        void (*complete)(Task *task);
+        /* The task was aborted: no response is due unless with_status (TAS=1: TASK ABORTED is in
+         * status). The transport forgets its data transfers and calls task_release(). */
+        void (*aborted)(Task *task, bool with_status);
+} TaskOps;
+
+typedef enum TaskState {
+        TASK_IDLE,     /* the transport's */
+        TASK_GATED,    /* waits in its slot: gate, order or ghost */
+        TASK_DATA_OUT, /* waits for the transport's data */
+        TASK_RUNNING,  /* a handler has it: store requests are under way */
+        TASK_COMPLETE, /* the transport is sending; waits for task_release() */
+        TASK_GIVEN_UP, /* aborted() was called; waits for task_release() */
+} TaskState;
+
+struct Task {
+        /* The transport fills these (the rest is zero) and calls task_submit(): */
+        const TaskOps *ops;
+        ScsiNexus *nexus;
+        uint64_t tag; /* unique within the nexus; iSCSI: the ITT */
+        uint8_t lun[8];
+        TaskAttribute attribute;
+        uint8_t priority;
+        uint16_t cdb_length;
+        uint8_t cdb[32];
+        const uint8_t *long_cdb; /* whole CDB if cdb_length > 32, valid until release; else NULL */
+        bool reads, writes;      /* what the initiator said it expects */
+        uint32_t in_expected;    /* bytes it will take */
+        uint32_t out_expected;   /* bytes it will send */
+
+        /* Results, valid in complete(): */
+        ScsiStatus status;
+        uint16_t sense_length;
+        uint8_t sense[SENSE_MAX];
+        struct iovec in_iov[2]; /* Data-In, at most in_expected bytes, in task's buffers */
+        unsigned n_in_iov;
+        uint32_t in_length;  /* bytes in in_iov */
+        uint64_t in_wanted;  /* what the command had, cut or not: residual (RFC 7143 11.4.5) */
+        uint64_t out_wanted; /* what the command takes: residual */
+
+        /* Data-Out: */
+        Buffer *buffer;    /* set before get_data() */
+        uint32_t out_want; /* min(out_expected, out_wanted) */
+
+        /* scsi's own: */
+        TaskState state;
+        List slot_link; /* in its slot's or worker's list */
+        List nexus_link;
+        const struct ScsiOp *op;
+        LuSlot *slot; /* NULL: no unit at that LUN, or the controller */
+        struct Itl *itl;
+        struct Io *io; /* what the store has, or NULL */
+        Buffer *in_buffer;
+        uint64_t lba;
+        uint64_t blocks;
+        uint64_t start_ns;
+        unsigned step; /* the handler's */
+        uint32_t aux;  /* the handler's */
+};
+
+/* Takes the task: exactly one of complete() and aborted() follows. */
+void task_submit(Task *task);
+/* After get_data(): r is 0 when all bytes are there, negative errno if the transport failed (the
+ * task then completes with ABORTED COMMAND 0b/4b xx). */
+void task_data_out_done(Task *task, int r);
+/* The transport has no more use for buffers and result; the structure is its own again. */
+void task_release(Task *task);
+
+/* ---- task management (SAM-5 7) -------------------------------------------------------------- */
+
+typedef enum TmfFunction {
+        TMF_ABORT_TASK,
+        TMF_ABORT_TASK_SET,
+        TMF_CLEAR_TASK_SET,
+        TMF_LOGICAL_UNIT_RESET,
+        TMF_TARGET_WARM_RESET,
+        TMF_TARGET_COLD_RESET,
+        TMF_CLEAR_ACA,
+        TMF_QUERY_TASK,
+        TMF_QUERY_TASK_SET,
+        TMF_I_T_NEXUS_RESET,
+} TmfFunction;
+
+typedef enum TmfResponse {
+        TMF_COMPLETE,
+        TMF_SUCCEEDED, /* queries: the task is there */
+        TMF_NO_TASK,
+        TMF_NO_LUN,
+        TMF_NOT_SUPPORTED,
+        TMF_REJECTED,
+} TmfResponse;
+
+/* Embedded by the transport; done() is called once, on the nexus' loop, perhaps from inside
+ * scsi_tmf(). It comes within bounded time whatever the stores do. */
+typedef struct Tmf {
+        ScsiNexus *nexus;
+        TmfFunction function;
+        uint8_t lun[8];
+        uint64_t tag; /* ABORT TASK, QUERY TASK */
+        void (*done)(struct Tmf *tmf);
+        TmfResponse response;
+        /* scsi's own: */
+        List link;
+        unsigned n_pending;
+} Tmf;
+
+void scsi_tmf(Tmf *tmf);
+
+/* ---- nexuses and maps ------------------------------------------------------------------------ */
+
+/* A map is made whole, then never changed. Units are referenced. */
+typedef struct LunMapEntry {
+        uint16_t lun; /* 0..16383 */
+        LogicalUnit *lu;
+} LunMapEntry;
+
+int lun_map_new(const LunMapEntry *entries, size_t n, LunMap **ret); /* ascending, unique LUNs */
+LunMap *lun_map_ref(LunMap *m);                                      /* any thread */
+LunMap *lun_map_unref(LunMap *m);                                    /* any thread */
+size_t lun_map_entries(const LunMap *m, const LunMapEntry **ret);
+
+/* Embedded by the transport in its session. */
+struct ScsiNexus {
+        /* The transport fills these: */
+        ScsiWorker *worker;
+        const char *initiator_port; /* "iqn...,i,0x..." (SPC-4 7.6.4.5), the transport's, stable */
+        const char *target_port;    /* "iqn...,t,0x0001" */
+        const char *target_name;
+        uint16_t relative_port; /* relative target port identifier */
+        uint8_t protocol;       /* SPC-4 table 477: 5 is iSCSI */
+        /* scsi's own: */
+        LunMap *map;
+        struct Itl *itls;
+        size_t n_itls;
+        List tasks;
+        List worker_link;
+        List units;  /* pending unit attentions of the whole nexus */
+        uint64_t id; /* unique in the process, never reused */
+        bool closing;
+        unsigned n_pending;
+        void (*closed)(ScsiNexus *nexus);
+        LoopTask close_task;
+};
+
+/* Establishes 29/00 (or 29/07 for a lost nexus) on every LUN. Takes a reference on map. */
+int scsi_nexus_open(ScsiNexus *nexus, LunMap *map);
+/* The target's map changed: tasks on units that left are aborted, 3F/0E is established. */
+int scsi_nexus_remap(ScsiNexus *nexus, LunMap *map);
+/* I_T nexus loss: aborts every task (each gets aborted()), makes ghosts known to all slots, gives
+ * up what the nexus reserved. Then closed(), once, never from inside; only after it may a session
+ * of the same name and port begin. */
+void scsi_nexus_close(ScsiNexus *nexus, void (*closed)(ScsiNexus *nexus));
+
+/* ---- units: control plane -------------------------------------------------------------------- */
+
+/* Fixed for the life of the unit; strings are copied. Lengths are SPC-4's. */
+typedef struct LuIdentity {
+        uint8_t uuid[16];
+        uint8_t naa[16];  /* NAA 6, 16 bytes */
+        char serial[37];  /* unit serial number */
+        char scsi_id[37]; /* T10 vendor id designator, without the vendor */
+        char vendor[9], product[17], revision[5];
+} LuIdentity;
+
+typedef enum LuThin { LU_THICK, LU_THIN } LuThin;
+
+typedef struct LuConfig {
+        LuIdentity identity;
+        const char *name;    /* for events: the backing path or type */
+        uint32_t block_size; /* 512 or 4096 */
+        uint8_t lbppbe;      /* logical blocks per physical block exponent: 512e is 3 */
+        uint16_t lowest_aligned;
+        uint32_t opt_granularity, opt_length; /* blocks, VPD B0 */
+        uint32_t max_transfer;                /* blocks, VPD B0; what a command may ask for */
+        uint16_t rotation_rate;               /* VPD B1: 0 not reported, 1 non-rotating */
+        LuThin thin;
+        bool readonly;
+        bool write_cache;
+        bool removable;
+        bool descriptor_sense;
+        uint64_t size; /* bytes served; 0: the store's size rounded down */
+} LuConfig;
+
+/* store may be NULL: the unit answers 02/04 until lu_set_store(). coordinator: the loop that orders
+ * what must be ordered across workers. Takes a reference on store. Control thread. */
+int lu_new(const LuConfig *config, Store *store, Loop *coordinator, LogicalUnit **ret);
+LogicalUnit *lu_ref(LogicalUnit *lu);   /* any thread */
+LogicalUnit *lu_unref(LogicalUnit *lu); /* any thread */
+const LuConfig *lu_config(const LogicalUnit *lu);
+
+/* A change from the control plane, carried out through the coordinator; done() runs on origin. */
+typedef enum LuChangeKind {
+        LU_CHANGE_STATE,  /* config's changeable part: readonly, write_cache; UA 2A/01 */
+        LU_CHANGE_STORE,  /* another store, or none; UA 2A/09 or 3F/0E by what differs */
+        LU_CHANGE_SIZE,   /* the store's size is read anew; UA 2A/09 */
+        LU_CHANGE_RETIRE, /* no longer served: tasks aborted, channels detached, ghosts stay with
+                             the store */
+} LuChangeKind;
+
+typedef struct LuChange {
+        LuChangeKind kind;
+        Store *store; /* STORE: referenced on success */
+        bool readonly, write_cache;
+        Loop *origin;
+        void (*done)(struct LuChange *change);
+        LogicalUnit *lu;
+        /* scsi's own: */
+        LoopTask task;
+        List link;
+        unsigned n_pending;
+} LuChange;
+
+void lu_change(LogicalUnit *lu, LuChange *change);
+
+/* Sums over slots of relaxed per-worker counters; any thread. */
+typedef struct LuStats {
+        uint64_t reads, writes, others; /* commands completed */
+        uint64_t read_bytes, write_bytes;
+        uint64_t errors; /* CHECK CONDITION but unit attention */
+        uint64_t in_flight, ghosts;
+} LuStats;
+
+void lu_stats(const LogicalUnit *lu, LuStats *ret);
+
+typedef enum LuMedium { LU_READY, LU_NOT_READY } LuMedium;
+LuMedium lu_medium(const LogicalUnit *lu); /* any thread */
+uint64_t lu_size(const LogicalUnit *lu);   /* bytes; any thread */
+
+/* ---- workers ----------------------------------------------------------------------------------
+ */
+
+typedef struct ScsiLimits {
+        uint64_t ghost_wait;     /* ns a command waits for a ghost before BUSY; 5 s */
+        uint32_t tasks_per_slot; /* TASK SET FULL beyond; 4096 */
+} ScsiLimits;
+
+typedef enum ScsiEventKind {
+        SCSI_EVENT_IO_ERROR,
+        SCSI_EVENT_GHOST,
+        SCSI_EVENT_UNIT_GONE
+} ScsiEventKind;
+
+/* What the control plane wants to hear. Called on the worker's thread; copies and posts. */
+typedef struct ScsiEvent {
+        ScsiEventKind kind;
+        const char *target, *initiator;
+        const LogicalUnit *lu;
+        uint16_t lun;
+        int error; /* negative errno */
+        uint8_t opcode;
+        uint64_t lba, blocks;
+} ScsiEvent;
+
+typedef struct ScsiHost {
+        void (*event)(void *userdata, const ScsiEvent *event);
+        void *userdata;
+} ScsiHost;
+
+/* loop->index is the worker's index in every unit's table of slots. */
+int scsi_worker_new(Loop *loop, BufferPool *buffers, const ScsiLimits *limits, const ScsiHost *host,
+                    ScsiWorker **ret);
+ScsiWorker *scsi_worker_free(ScsiWorker *w); /* every nexus is closed, every unit retired */
