@@ -79,6 +79,8 @@ const char *manager_state(const Manager *m); /* "starting", "running", "reloadin
 /* Is path below a directory in which backing stores need no extra authority? */
 bool manager_path_is_trusted(const Manager *m, const char *path);
 ConfigCheckParam *manager_check_param(void);
+/* What bs-type can be: NULL-terminated, does not change while the daemon runs. */
+const char *const *manager_store_types(const Manager *m);
 /* Every parameter of t with its effective value: name, value pairs in table order (GPtrArray of
  * char*, owned by the caller). */
 GPtrArray *manager_target_params(const Manager *m, const TargetSpec *t);
@@ -114,7 +116,8 @@ void manager_unit_configure(Manager *m, const Caller *caller, const char *uuid, 
 void manager_unit_refresh(Manager *m, const Caller *caller, const char *uuid, EditDone *done,
                           void *userdata, GDestroyNotify destroy);
 
-/* Sessions: the manager keeps the table that engine events maintain; counters are asked for. */
+/* Sessions: the manager keeps the table that engine events maintain; counters are asked for, so
+ * that the synchronous getters give those of the last answer. */
 typedef struct SessionInfo {
         uint64_t id;
         const char *target; /* "" in discovery */
@@ -131,6 +134,9 @@ typedef void SessionsDone(const SessionInfo *sessions, size_t n, void *userdata)
 /* Sessions with id > after, ascending, at most max; target NULL: of all. done() once, later. */
 void manager_sessions(Manager *m, const char *target, uint64_t after, size_t max,
                       SessionsDone *done, void *userdata, GDestroyNotify destroy);
+int manager_session(Manager *m, uint64_t id, SessionInfo *ret); /* -ENOENT */
+/* Ids greater than after, ascending, at most max. */
+size_t manager_session_ids(Manager *m, uint64_t after, uint64_t *ret, size_t max);
 unsigned manager_n_sessions(const Manager *m, const char *target); /* NULL: all */
 void manager_end_session(Manager *m, const Caller *caller, uint64_t id, EditDone *done,
                          void *userdata, GDestroyNotify destroy);
