@@ -1,0 +1,20 @@
+# One-line helpers around meson; see README.md.
+B ?= build
+
+build:
+	@tests/deps build && { test -d $(B) || meson setup $(B); } && ninja -C $(B)
+demo: build
+	@tests/demo $(B)
+check:
+	@tests/run
+check-quick:
+	@tests/run --quick
+check-long:
+	@tests/run --long
+bench: build
+	@tests/bench/run $(B)
+install: build
+	@meson install -C $(B) --no-rebuild
+format:
+	@clang-format -i $$(git ls-files '*.c' '*.h')
+.PHONY: build demo check check-quick check-long bench install format
