@@ -67,9 +67,9 @@ typedef struct LunSpec {
         int lbppbe;                                                     /* -1: not given */
         int la_lba, optimal_xfer_gran, optimal_xfer_len, rotation_rate; /* -1: not given */
         char *scsi_id, *scsi_sn, *vendor_id, *product_id, *product_rev;
-        char *uuid, *naa;      /* ours; NULL: generated and recorded */
+        char *uuid, *naa;      /* ours; NULL: generated and recorded. naa: 32 lower-case digits */
+        bool stgt_identity;    /* identity stgt; verification turns it into scsi_id, scsi_sn, naa */
         GPtrArray *mode_pages; /* char*, stgt's syntax; may be empty */
-        GPtrArray *params;     /* char* "k=v,k=v" */
         Origin at;
 } LunSpec;
 
@@ -88,13 +88,16 @@ typedef struct TargetSpec {
         GPtrArray *luns;       /* LunSpec*, ascending lun */
         GPtrArray *addresses;  /* char*, initiator-address */
         GPtrArray *names;      /* char*, initiator-name */
-        bool access_given;     /* any of the two was written; if not, a fragment admits everybody */
+        bool access_given;     /* false: the fragment names neither kind, everybody is admitted;
+                                  true with both empty: nobody is (initiator-name NONE) */
         GPtrArray *incoming;   /* AccountSpec* */
         AccountSpec *outgoing; /* NULL: none */
         GPtrArray *params;     /* ConfigParam*: iSCSI keys in the order given */
         bool replace, masked;
         TargetPersistence persistence;
-        Origin at; /* first block */
+        Origin at;            /* first block */
+        Origin administrator; /* where /etc or /usr has a block of this target, whether it counts or
+                                 a replace hides it; file NULL: nowhere */
 } TargetSpec;
 
 typedef struct ConfigParam {
@@ -118,16 +121,26 @@ typedef struct Desired {
 Desired *desired_new(void);
 Desired *desired_dup(const Desired *d); /* shares nothing */
 Desired *desired_free(Desired *d);
-TargetSpec *target_spec_new(const char *name);
+TargetSpec *target_spec_new(const char *name); /* admits nobody */
 TargetSpec *target_spec_dup(const TargetSpec *t);
 TargetSpec *target_spec_free(TargetSpec *t);
 LunSpec *lun_spec_new(void); /* with every default */
 LunSpec *lun_spec_dup(const LunSpec *l);
 LunSpec *lun_spec_free(LunSpec *l);
 AccountSpec *account_spec_new(const char *user, const char *secret);
+AccountSpec *account_spec_dup(const AccountSpec *a);
 AccountSpec *account_spec_free(AccountSpec *a);
-bool lun_spec_equal(const LunSpec *a, const LunSpec *b); /* but for origin */
+PortalSpec *portal_spec_new(const char *address);
+PortalSpec *portal_spec_free(PortalSpec *p);
+ConfigParam *config_param_new(const char *name, const char *value);
+ConfigParam *config_param_free(ConfigParam *p);
+/* Equal in effect: origins, persistence, replace and how a LUN number was found play no part. */
+bool lun_spec_equal(const LunSpec *a, const LunSpec *b);
 bool target_spec_equal(const TargetSpec *a, const TargetSpec *b);
+bool account_spec_equal(const AccountSpec *a, const AccountSpec *b); /* NULL is equal to NULL */
+/* Adds l (taken over) in its place by number. -EEXIST: there is one, l is still the caller's. */
+int target_spec_add_lun(TargetSpec *t, LunSpec *l);
+bool target_spec_remove_lun(TargetSpec *t, uint16_t lun);         /* false: there was none */
 LunSpec *target_spec_find_lun(const TargetSpec *t, uint16_t lun); /* NULL: none */
 
 /* The folders of the search path in order of precedence; fixed but for tests and --config-dir. */
@@ -142,8 +155,8 @@ void config_paths_clear(ConfigPaths *p);
 
 /* Reads everything, merges, resolves LUN numbers, verifies. *ret_problems is a GPtrArray of
  * Problem*; blocks with errors are left out of *ret, and their names are in *ret_bad (GHashTable as
- * set), so that what runs under such a name can stay. Negative errno only if the search path itself
- * cannot be read (ENOENT is an empty folder). */
+ * set), so that what runs under such a name can stay; ask it with config_is_bad(). Negative errno
+ * only if the search path itself cannot be read (ENOENT is an empty folder). */
 int config_load(const ConfigPaths *paths, ConfigCheckParam *check, Desired **ret,
                 GHashTable **ret_bad, GPtrArray **ret_problems);
 /* The same over files that are named, or over text (file is what problems call it). */
@@ -152,21 +165,44 @@ int config_load_files(const char *const *files, ConfigCheckParam *check, Desired
 int config_load_text(const char *text, const char *file, ConfigCheckParam *check, Desired **ret,
                      GHashTable **ret_bad, GPtrArray **ret_problems);
 
+/* Must what runs as target name stay, although *ret does not have it? Its block is bad, or a file
+ * that may have held it could not be read to its end (the set then has the name "*"). */
+bool config_is_bad(GHashTable *bad, const char *name);
+
 /* Applies one directive to a target or a LUN as if it stood in a block: for D-Bus and the client.
- * -EINVAL with a Problem. target-level: t; LUN-level: l not NULL. */
+ * Lists grow by the value; anything else is replaced. value NULL: back to the default, lists are
+ * emptied. LUN-level: l not NULL, t may be; target-level: l NULL (LUN directives then apply to each
+ * of t's LUNs, backing-store adds one). -EINVAL with a Problem (reterr may be NULL); 1: done, with
+ * a Problem that is a warning. Call config_verify_target() after the last one. */
 int config_set(TargetSpec *t, LunSpec *l, const char *directive, const char *value,
                ConfigCheckParam *check, Problem **reterr);
-/* Everything that holds across directives of a target; resolves LUN numbers. Appends to problems.
- */
+/* Everything that holds across directives of a target; resolves LUN numbers. Appends to problems;
+ * false if there is an error among them. Idempotent. */
 bool config_verify_target(TargetSpec *t, GPtrArray *problems);
+/* Everything that holds across targets (tids, identities, one configuration per backing store), and
+ * the discovery accounts. Appends to problems; names at fault are added to bad (may be NULL). */
+bool config_verify(const Desired *d, GHashTable *bad, GPtrArray *problems);
 /* The lowest LUN >= 1 that t does not use; -ENOSPC. */
 int target_spec_free_lun(const TargetSpec *t, uint16_t *ret);
-/* "iqn.", "eui.", "naa." names as RFC 7143 4.2.7 wants them; folds case. -EINVAL with sentence. */
+/* "iqn.", "eui.", "naa." names as RFC 7143 4.2.7 wants them; folds case. -EINVAL with sentence; 1,
+ * with a sentence too: not as the RFC wants it, but what stgt takes (underscores, no date). */
 int iscsi_name_normalize(const char *name, char **ret, char *reterr, size_t size);
 
 /* The block of t as a fragment (access always explicit; NONE where nobody may enter). */
 void target_spec_write(const TargetSpec *t, bool with_secrets, GString *to);
 void desired_write(const Desired *d, bool with_secrets, GString *to);
+
+/* Persistence: one file per target in dir (made if need be), its name derived from the target's,
+ * one name per target; replaced atomically and durably (temporary file, fsync, rename, fsync of
+ * dir), mode 0600, secrets included. Block. Negative errno; what was there before is then still
+ * there. */
+int config_save_target(const char *dir, const TargetSpec *t);
+/* Removes that file. 1: there was one, 0: there was none. */
+int config_forget_target(const char *dir, const char *name);
+/* The same for what is global (portals, discovery accounts, backing directories): writes what d has
+ * of these, and removes the file if d has none. */
+int config_save_globals(const char *dir, const Desired *d);
+char *config_target_file_name(const char *name); /* without dir; newly allocated */
 
 typedef enum ChangeKind {
         CHANGE_ADD_TARGET,
@@ -194,8 +230,12 @@ GPtrArray *config_diff(const Desired *a, const Desired *b);
 /* One line for people: "+ target NAME", "~ target NAME lun 3: write-cache on -> off". */
 char *change_format(const Change *c);
 
-/* The directive table, for help, completion and man pages. Ends with name NULL. */
+/* The directive table, for help, completion and man pages. Ends with name NULL. where: of "global",
+ * "target", "lun", separated by blanks. values: alternatives separated by "|", words in capitals
+ * stand for something. since: of this project; stgt's have "stgt". */
 typedef struct DirectiveDoc {
-        const char *name, *where, *values, *help;
+        const char *name, *where, *values, *help, *since;
+        bool many;      /* may be given more than once */
+        bool supported; /* false: refused by name */
 } DirectiveDoc;
 const DirectiveDoc *config_directive_docs(void);
