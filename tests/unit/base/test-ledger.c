@@ -111,7 +111,7 @@ static void test_durable(void)
         g_assert_cmpint(ledger_check_durable(l, 0, 8, old, error, sizeof(error)), ==, 0);
         memset(disk[0], 0, BS);
         g_assert_cmpint(check_durable(l), ==, -1);
-        g_close(g_mkstemp(path), NULL);
+        g_assert_cmpint(close(g_mkstemp(path)), ==, 0);
         g_assert_cmpint(ledger_save(l, path), ==, 0);
         g_assert_cmpint(ledger_load(path, &copy), ==, 0);
         g_assert_cmpint(ledger_check_durable(copy, 0, 8, disk, error, sizeof(error)), ==, -1);
