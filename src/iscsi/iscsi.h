@@ -164,9 +164,11 @@ typedef struct IscsiClaim {
         uint8_t isid[6];
         uint16_t tpgt;
         uint16_t tsih;    /* asked for (0: a new session); answered with the assigned one */
+        uint16_t cid;     /* with the TSIH of a live session: the same CID reinstates it, another
+                             one is -EEXIST (0208), since MaxConnections is 1 */
         unsigned worker;  /* answered: who owns the session */
         uint64_t session; /* answered: its id */
-        int result;       /* 0; -ENOENT no such session (020a); -EBUSY too many (0302) */
+        int result;       /* 0; -ENOENT no such session (020a); -EBUSY too many (0302); -EEXIST */
         Conn *conn;
         Loop *origin;
         LoopTask task; /* registrar's and answer's */
@@ -177,8 +179,9 @@ typedef struct IscsiHostOps {
         void (*event)(void *userdata, const IscsiEvent *event); /* copies and posts */
         void (*claim)(void *userdata, IscsiClaim *claim);
         void (*session_ended)(void *userdata, uint64_t session); /* its nexus is closed */
-        /* Login is over and claim->worker is another: detach, hand over, conn_attach() there.
-         * Called when the last login response is queued but before it is sent. */
+        /* Login is over and claim->worker is another: conn_detach(), hand over, conn_attach()
+         * there, which makes the session and queues the last login response. Never called from
+         * inside conn_got(): the host may detach at once. Nothing is read meanwhile. */
         void (*move)(void *userdata, Conn *conn, unsigned worker);
         /* conn has output, or wants its input state looked at again. Coalesced by the callee. */
         void (*wake)(void *userdata, Conn *conn);
@@ -192,8 +195,13 @@ typedef struct IscsiLimits {
         uint32_t login_bytes_max;  /* text of one login or text sequence; 64 KiB */
         uint32_t tx_queue_max;     /* bytes queued to a peer that does not read; 64 MiB */
         uint32_t discovery_idle_s; /* an idle discovery session is closed; 60 */
+        uint64_t early_data_max;   /* bytes, per worker, of Data-Out that came before its command
+                                      could take it (a closed gate); 64 MiB */
 } IscsiLimits;
 
+void iscsi_limits_default(IscsiLimits *ret);
+
+/* A limit of 0 is its default. */
 int iscsi_worker_new(Loop *loop, ScsiWorker *scsi, const IscsiLimits *limits,
                      const IscsiHostOps *host, void *userdata, IscsiWorker **ret);
 IscsiWorker *iscsi_worker_free(IscsiWorker *w);
@@ -212,6 +220,7 @@ void iscsi_worker_shutdown(IscsiWorker *w, void (*done)(void *userdata), void *u
 
 /* A connection over a byte stream with the TCP framer. local and peer are for ACLs, SendTargets and
  * events. user is the owner's. */
+/* -EBUSY: IscsiLimits.logins_max connections are logging in; -ENOMEM. */
 int conn_new(IscsiWorker *w, const SockAddr *local, const SockAddr *peer, void *user, Conn **ret);
 void *conn_user(const Conn *c);
 
@@ -229,7 +238,8 @@ bool conn_finished(const Conn *c);
  * lives on inside until its tasks are given up. error: negative errno, 0 for an orderly end. */
 void conn_closed(Conn *c, int error);
 
-/* The hand-over: everything of c that is tied to its worker is given up, then taken up on w. */
+/* The hand-over: everything of c that is tied to its worker is given up, then taken up on w. In
+ * between nothing of c may be called. Failures show as conn_finished(). */
 void conn_detach(Conn *c);
 void conn_attach(Conn *c, IscsiWorker *w);
 

@@ -14,6 +14,7 @@
 #define BHS_SIZE 48
 
 typedef struct Transport Transport;
+typedef struct TransportOps TransportOps;
 typedef struct Command Command; /* iscsi/command.h: a SCSI command in the session engine */
 
 /* A control-type PDU: everything but Data-In, Data-Out and R2T (RFC 5047 chapter 6). */
@@ -26,18 +27,23 @@ typedef struct ControlPdu {
         size_t data_length;
 } ControlPdu;
 
-typedef struct TransportOps {
+struct Transport {
+        const TransportOps *ops;
+        Conn *conn;
+};
+
+struct TransportOps {
         const char *name; /* "tcp", "loop", "iser" */
 
-        /* Send_Control. The engine has set StatSN, ExpCmdSN and MaxCmdSN; data is copied. -ENOBUFS:
-         * the peer does not read; the connection is to be dropped. */
+        /* Send_Control. bhs is complete but for StatSN, ExpCmdSN and MaxCmdSN: the transport calls
+         * conn_stamp() when it builds the PDU, so that they count up in the order on the wire. data
+         * is copied. -ENOBUFS: the peer does not read; the connection is to be dropped. */
         int (*send_control)(Transport *t, const uint8_t bhs[BHS_SIZE], const void *data,
                             size_t length);
         /* Put_Data, then the SCSI response: task->in_iov goes out as Data-In in sequences of at
          * most MaxBurstLength and PDUs of at most the initiator's MaxRecvDataSegmentLength, with
          * status in the last one where RFC 7143 11.7.3 allows that (GOOD, no sense), else as a SCSI
-         * Response PDU. The transport asks for StatSN when it builds the PDU that carries it.
-         * command_sent() follows. */
+         * Response PDU (command_response()). command_sent() follows. */
         int (*put_data)(Transport *t, Command *cmd);
         /* Get_Data: the bytes [offset, offset + length) of the command's Data-Out that do not come
          * unsolicited, by R2Ts of at most MaxBurstLength and MaxOutstandingR2T at a time.
@@ -51,7 +57,8 @@ typedef struct TransportOps {
         void (*enable)(Transport *t);
         /* Connection_Terminate: after what is queued has gone out. */
         void (*terminate)(Transport *t);
-} TransportOps;
+        void (*free)(Transport *t);
+};
 
 /* Up-calls of the transport, implemented by the session engine: */
 
@@ -59,6 +66,12 @@ typedef struct TransportOps {
  * may follow for it (immediate or unsolicited); NULL otherwise. Negative: the connection ends;
  * the engine has queued what the RFC says is to be sent before. */
 int conn_control_notify(Conn *c, const ControlPdu *pdu, Command **ret_cmd);
+/* Fills in StatSN, ExpCmdSN and MaxCmdSN of a PDU that is about to be sent, and takes a StatSN if
+ * it is one that has its own. */
+void conn_stamp(Conn *c, uint8_t bhs[BHS_SIZE]);
+/* The SCSI Response of cmd (RFC 7143 11.4) but for what conn_stamp() fills in and its data segment,
+ * the task's sense. exp_data_sn: R2Ts or Data-In PDUs that were sent. */
+void command_response(Command *cmd, uint32_t exp_data_sn, uint8_t ret_bhs[BHS_SIZE]);
 /* Data_Completion_Notify for Get_Data: all bytes are there (0), or why not. */
 void command_data_in(Command *cmd, int r);
 /* The last byte of put_data() has left: the command is over. */
