@@ -111,8 +111,10 @@ struct Task {
         uint64_t in_wanted;  /* what the command had, cut or not: residual (RFC 7143 11.4.5) */
         uint64_t out_wanted; /* what the command takes: residual */
 
-        /* Data-Out: */
-        Buffer *buffer;    /* set before get_data() */
+        /* Data-Out: both are set when task_submit() returns, unless the task is over by then: what
+         * comes with the command (immediate data) can go straight to buffer. NULL: none is taken.
+         */
+        Buffer *buffer;
         uint32_t out_want; /* min(out_expected, out_wanted) */
 
         /* scsi's own: */
@@ -127,8 +129,18 @@ struct Task {
         uint64_t lba;
         uint64_t blocks;
         uint64_t start_ns;
-        unsigned step; /* the handler's */
-        uint32_t aux;  /* the handler's */
+        uint64_t cursor;          /* the handler's: blocks done */
+        unsigned step;            /* the handler's */
+        uint32_t aux;             /* the handler's */
+        uint64_t seq;             /* order of arrival in its slot */
+        uint64_t deadline_ns;     /* waits for a ghost until then; 0: does not */
+        uint64_t ghosts_seen;     /* version of the ghosts it was checked against */
+        bool admitted;            /* has passed the gates that a command passes once */
+        bool data_ready;          /* Data-Out is in buffer */
+        bool go;                  /* ORDERED: everything older is over */
+        bool older;               /* an ordered task, perhaps elsewhere, waits for it */
+        struct CoordOp *order_op; /* ORDERED: its barrier */
+        struct CoordOp *coord_op; /* a change of the unit's state it waits for */
 };
 
 /* Takes the task: exactly one of complete() and aborted() follows. */
@@ -173,7 +185,6 @@ typedef struct Tmf {
         void (*done)(struct Tmf *tmf);
         TmfResponse response;
         /* scsi's own: */
-        List link;
         unsigned n_pending;
 } Tmf;
 
@@ -207,7 +218,6 @@ struct ScsiNexus {
         size_t n_itls;
         List tasks;
         List worker_link;
-        List units;  /* pending unit attentions of the whole nexus */
         uint64_t id; /* unique in the process, never reused */
         bool closing;
         unsigned n_pending;
@@ -280,7 +290,6 @@ typedef struct LuChange {
         /* scsi's own: */
         LoopTask task;
         List link;
-        unsigned n_pending;
 } LuChange;
 
 void lu_change(LogicalUnit *lu, LuChange *change);
@@ -329,7 +338,11 @@ typedef struct ScsiHost {
         void *userdata;
 } ScsiHost;
 
-/* loop->index is the worker's index in every unit's table of slots. */
+/* loop->index is the worker's index in every unit's table of slots. The worker has its own
+ * StoreHost on that loop. */
 int scsi_worker_new(Loop *loop, BufferPool *buffers, const ScsiLimits *limits, const ScsiHost *host,
                     ScsiWorker **ret);
-ScsiWorker *scsi_worker_free(ScsiWorker *w); /* every nexus is closed, every unit retired */
+/* Every nexus is closed and the loop has run what they posted. Ghosts whose store still hangs are
+ * left behind with all that they own: returns how many there are by then in *ret_ghosts (may be
+ * NULL), and the process had better end. */
+ScsiWorker *scsi_worker_free(ScsiWorker *w, unsigned *ret_ghosts);
