@@ -136,7 +136,8 @@ static void port_owner(uint16_t port, char *ret, size_t size)
                         continue;
                 path = g_strdup_printf("/proc/%s/comm", entry->d_name);
                 if (g_file_get_contents(path, &name, NULL, NULL))
-                        snprintf(ret, size, " by %s, process %s", g_strstrip(name), entry->d_name);
+                        snprintf(ret, size, " by %.32s, process %.20s", g_strstrip(name),
+                                 entry->d_name);
                 break;
         }
         (void)closedir(proc);
