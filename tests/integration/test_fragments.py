@@ -1,0 +1,217 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Fragments as people have them, and what is said about those that are wrong."""
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import tgt  # noqa: E402
+from rawiscsi import Raw  # noqa: E402
+
+# As it stands in the Arch wiki's page on TGT, with backing-store for direct-store; the device is a
+# file here.
+WIKI = """<target iqn.2004-01.nl.xtg:iscsi-server1>
+ backing-store DEVICE
+ write-cache on
+ initiator-address ALL
+ incominguser user password
+ scsi_id 00010001
+ vendor_id XTG
+ lun 12
+</target>
+"""
+
+
+def test_the_wiki_example():
+    with tgt.scratch() as d:
+        disk = tgt.sparse(os.path.join(d, "sdb"), 16 << 20)
+        with tgt.Daemon(d, {"w.conf": WIKI.replace("DEVICE", disk)}) as daemon:
+            url = (f"iscsi://user%password@127.0.0.1:{daemon.port}/"
+                   "iqn.2004-01.nl.xtg:iscsi-server1/12")
+            out = tgt.run("iscsi-inq", url).stdout
+            assert "Vendor:XTG" in out, out
+            out = tgt.run("iscsi-inq", "-e", "1", "-c", "0x83", url).stdout
+            assert "00010001" in out, out
+            p = tgt.run("iscsi-inq", url.replace("user%password@", ""), check=False)
+            assert p.returncode != 0, "no secret was asked for"
+
+
+def test_direct_store_is_refused_by_name():
+    with tgt.scratch() as d:
+        path = os.path.join(d, "w.conf")
+        with open(path, "w") as f:
+            f.write(WIKI.replace("backing-store DEVICE", "direct-store /dev/sdb"))
+        p = tgt.run(tgt.TGTCTL, "verify", path, check=False)
+        assert p.returncode == 1
+        assert f"{path}:2" in p.stdout and "direct-store" in p.stdout and \
+            "support" in p.stdout, p.stdout
+
+
+SHAPES = """# nested blocks, lists, merged blocks, per-target directives
+default-driver iscsi
+include DIR/more/*.conf
+include DIR/nothing-here/*.conf
+
+<target iqn.2026-01.org.example:nested>
+    <backing-store DIR/a.img>
+        vendor_id "My Co"
+        lun 7
+        scsi_sn SERIAL7
+    </backing-store>
+    <backing-store DIR/b.img>
+        readonly 1   # trailing comment
+        block-size 4096
+    </backing-store>
+    vendor_id OTHER
+    write-cache off
+    initiator-address 127.0.0.0/8
+    initiator-address [::1]
+    MaxRecvDataSegmentLength 65536
+</target>
+<target iqn.2026-01.org.example:merged>
+    backing-store DIR/c.img
+</target>
+<target iqn.2026-01.org.example:merged>
+    backing-store = DIR/d.img
+    initiator-name iqn.2026-01.org.example:only
+</target>
+"""
+
+
+def test_shapes_of_the_man_page():
+    with tgt.scratch() as d:
+        for n in "abcde":
+            tgt.sparse(os.path.join(d, n + ".img"), 16 << 20)
+        os.mkdir(os.path.join(d, "more"))
+        with open(os.path.join(d, "more", "x.conf"), "w") as f:
+            f.write(f"<target iqn.2026-01.org.example:included>\nbacking-store {d}/e.img\n</target>\n")
+        with tgt.Daemon(d, {"s.conf": SHAPES.replace("DIR", d)}) as daemon:
+            out = tgt.iscsi_ls(daemon)
+            assert "nested" in out and "included" in out, out
+            assert "merged" not in out, "a name restricts discovery too"
+            base = f"iscsi://127.0.0.1:{daemon.port}/iqn.2026-01.org.example:nested/"
+            out = tgt.run("iscsi-inq", base + "7").stdout
+            assert "Vendor:My Co" in out, out
+            out = tgt.run("iscsi-inq", base + "1").stdout
+            assert "Vendor:OTHER" in out, out
+            assert "SERIAL7" in tgt.run("iscsi-inq", "-e", "1", "-c", "0x80", base + "7").stdout
+            assert "Block Size:4096" in tgt.run("iscsi-readcapacity16", base + "1").stdout.replace(
+                "BlockSize", "Block Size").replace("Block length", "Block Size").replace(": ", ":")
+            p = tgt.run("qemu-io", "-f", "raw", "-c", "write 0 4k", base + "1", check=False)
+            assert p.returncode != 0 or "failed" in p.stdout.lower() or "read-only" in p.stdout
+            raw = Raw(daemon.port, initiator="iqn.2026-01.org.example:only",
+                      target="iqn.2026-01.org.example:merged").login()
+            for lun in (1, 2):
+                raw.response(raw.command(bytes(6), lun=lun))
+                status, _, _, _ = raw.response(raw.command(bytes(6), lun=lun))
+                assert status == 0, f"LUN {lun} of the merged target"
+            raw.close()
+            try:
+                Raw(daemon.port, initiator="iqn.2026-01.org.example:else",
+                    target="iqn.2026-01.org.example:merged").login()
+            except AssertionError as e:
+                assert "status 02" in str(e), e
+            else:
+                raise AssertionError("a name that is not in the list may log in")
+
+
+def test_an_error_costs_only_its_block():
+    good = tgt.disk_fragment("{}/a.img", name="iqn.2026-01.org.example:good")
+    bad = ("<target iqn.2026-01.org.example:bad>\n    backing-store {}/b.img\n    wrte-cache on\n"
+           "</target>\n")
+    with tgt.scratch() as d:
+        for n in "ab":
+            tgt.sparse(os.path.join(d, n + ".img"), 16 << 20)
+        daemon = tgt.Daemon(d, {"1-bad.conf": bad.format(d), "2-good.conf": good.format(d)})
+        with daemon:
+            out = tgt.iscsi_ls(daemon)
+            assert "good" in out and "bad" not in out, out
+            assert "1-bad.conf:3" in daemon.log() and "wrte-cache" in daemon.log(), daemon.log()
+            assert "write-cache" in daemon.log().replace("wrte-cache", ""), "suggests the right name"
+            # what runs stays when its fragment goes bad
+            daemon.fragment("2-good.conf", good.format(d).replace("lun 1", "lun nonsense"))
+            raw = Raw(daemon.port, target="iqn.2026-01.org.example:good").login().ready()
+            daemon.ctl("reload", check=False)
+            status, data, _, _ = raw.read10(0, 8)
+            assert status == 0 and len(data) == 4096
+            raw.close()
+
+
+def test_a_lun_appears_in_a_live_session():
+    with tgt.scratch() as d:
+        for n in "ab":
+            tgt.sparse(os.path.join(d, n + ".img"), 16 << 20)
+        one = f"<target {tgt.NAME}>\n  backing-store {d}/a.img\n  initiator-address ALL\n</target>\n"
+        with tgt.Daemon(d, {"t.conf": one}) as daemon:
+            raw = Raw(daemon.port, target=tgt.NAME).login().ready()
+            daemon.fragment("t.conf", one.replace("</target>", f"  backing-store {d}/b.img\n</target>"))
+            daemon.reload()
+            status, _, sense, _ = raw.response(raw.command(bytes(6)))
+            assert status == 2 and sense[12:14] == b"\x3f\x0e", f"{status} {sense[:18].hex()}"
+            raw.response(raw.command(bytes(6), lun=2))
+            assert raw.response(raw.command(bytes(6), lun=2))[0] == 0
+            os.truncate(os.path.join(d, "a.img"), 32 << 20)
+            daemon.reload()
+
+            def grown():
+                status, _, sense, _ = raw.response(raw.command(bytes(6)))
+                return status == 2 and sense[12:14] == b"\x2a\x09"
+            tgt.eventually(grown, 15, "UNIT ATTENTION 2A/09")
+            raw.close()
+
+
+def test_a_file_that_comes_later():
+    with tgt.scratch() as d:
+        path = os.path.join(d, "later.img")
+        with tgt.Daemon(d, {"t.conf": tgt.disk_fragment(path)}) as daemon:
+            raw = Raw(daemon.port, target=tgt.NAME).login()
+            raw.response(raw.command(bytes(6)))
+            status, _, sense, _ = raw.response(raw.command(bytes(6)))
+            assert status == 2 and sense[2] & 15 == 2 and sense[12] == 4, sense[:18].hex()
+            tgt.sparse(path, 16 << 20)
+
+            def ready():
+                time.sleep(0.1)
+                return raw.response(raw.command(bytes(6)))[0] == 0
+            tgt.eventually(ready, 15, "the unit ready")
+            raw.close()
+
+
+def test_the_same_file_twice_is_one_unit():
+    with tgt.scratch() as d:
+        disk = tgt.sparse(os.path.join(d, "a.img"), 16 << 20)
+        names = ["iqn.2026-01.org.example:one", "iqn.2026-01.org.example:two"]
+        with tgt.Daemon(d, {f"{i}.conf": tgt.disk_fragment(disk, name=n)
+                            for i, n in enumerate(names)}) as daemon:
+            ids = [tgt.run("iscsi-inq", "-e", "1", "-c", "0x83", daemon.url(n)).stdout
+                   for n in names]
+            naa = [[x for x in i.splitlines() if "NAA" in x or "Designator" in x][:4] for i in ids]
+            assert naa[0] == naa[1], "two paths show two units"
+            a, b = (Raw(daemon.port, target=n, initiator=f"iqn.2026-01.org.example:i{i}").login().ready()
+                    for i, n in enumerate(names))
+            assert a.response(a.command(b"\x16\0\0\0\0\0"))[0] == 0       # RESERVE(6)
+            assert b.response(b.command(bytes(6)))[0] == 0x18             # RESERVATION CONFLICT
+            a.close()
+            tgt.eventually(lambda: b.response(b.command(bytes(6)))[0] == 0, 5, "released")
+            b.close()
+
+
+def test_ten_thousand_targets():
+    with tgt.scratch() as d:
+        text = "".join(f"<target iqn.2026-01.org.example:t{i}>\n  <backing-store x{i}>\n"
+                       "    bs-type null\n    size 1G\n  </backing-store>\n"
+                       "  initiator-address ALL\n</target>\n" for i in range(10000))
+        begin = time.monotonic()
+        with tgt.Daemon(d, {"many.conf": text}) as daemon:
+            seconds = time.monotonic() - begin
+            with open(f"/proc/{daemon.process.pid}/status") as f:
+                rss = int(next(x for x in f if x.startswith("VmRSS")).split()[1]) >> 10
+            print(f"# 10,000 targets: ready in {seconds:.1f} s, {rss} MiB")
+            assert len(tgt.run("iscsi-ls", daemon.portal(), timeout=60).stdout.splitlines()) == 10000
+            url = daemon.url("iqn.2026-01.org.example:t9999")
+            assert "Peripheral" in tgt.run("iscsi-inq", url).stdout
+            assert rss < 300, f"{rss} MiB"
+
+
+tgt.main()

@@ -1,0 +1,204 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The installed product under real systemd, D-Bus, polkit and journal, as an administrator uses it."""
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import tgt  # noqa: E402
+
+PRELUDE = r"""
+set -eu
+trap 'r=$?; [ $r = 0 ] || { echo "FAILED at line $LINENO"; journalctl -b --no-pager -n 60; }; exit $r' EXIT
+name=iqn.2026-01.org.example:disk
+mkdir -p /etc/tgt/targets.d
+truncate -s 64M /srv/disk.img; chmod 0600 /srv/disk.img
+fragment() {
+    cat > /etc/tgt/targets.d/disk.conf <<EOF
+<target $name>
+    backing-store /srv/disk.img
+    initiator-address 127.0.0.1
+    $*
+</target>
+EOF
+}
+expect() { # expect PATTERN COMMAND...: the output has it
+    local p=$1; shift
+    out=$("$@" 2>&1) || true
+    grep -qE -- "$p" <<<"$out" || { echo "no '$p' in the output of: $*"; echo "$out"; return 1; }
+}
+refuse() { # refuse PATTERN COMMAND...: it fails, and says so
+    local p=$1; shift
+    if out=$("$@" 2>&1); then echo "succeeded: $*"; return 1; fi
+    grep -qE -- "$p" <<<"$out" || { echo "no '$p' in the error of: $*"; echo "$out"; return 1; }
+}
+journal() { # journal SECONDS MATCH... -- PATTERN: an entry appears
+    local n=$1 m=(); shift
+    while [ "$1" != -- ]; do m+=("$1"); shift; done; shift
+    for _ in $(seq $((n * 10))); do
+        journalctl -b --no-pager -o json "${m[@]}" 2>/dev/null | grep -qE -- "$1" && return
+        sleep 0.1
+    done
+    echo "no '$1' in the journal for ${m[*]}"; return 1
+}
+"""
+_dest = None
+
+
+def destination():
+    """The installed tree, made once."""
+    global _dest
+    if _dest is None:
+        _dest = os.path.join(tgt.BUILD, "dest-machine")
+        tgt.run("rm", "-rf", _dest)
+        tgt.run("meson", "install", "-C", tgt.BUILD, "--no-rebuild", "--destdir", _dest)
+    return _dest
+
+
+def machine(script, *options, timeout=90):
+    p = tgt.run(os.path.join(tgt.LIB, "machine"), "-d", destination(), *options, "bash", "-c",
+                PRELUDE + script + "\necho MACHINE-DONE\n", check=False, timeout=timeout)
+    assert p.returncode == 0 and "MACHINE-DONE" in p.stdout, f"exit {p.returncode}\n{p.stdout}"
+    return p.stdout
+
+
+def test_socket_activation_and_reload():
+    machine(r"""
+systemctl enable --now tgtd.socket
+fragment
+! systemctl is-active --quiet tgtd.service
+tgtctl list || [ $? = 3 ]
+! systemctl is-active --quiet tgtd.service           # a read-only verb does not start it
+expect "Target:$name" iscsi-ls -s iscsi://127.0.0.1
+systemctl is-active --quiet tgtd.service
+expect 'Lun:1 ' iscsi-ls -s iscsi://127.0.0.1
+expect "Target:$name" iscsi-ls iscsi://[::1] || true
+[ "$(ps -o user= -C tgtd)" = tgt ]
+expect 'Status: .*1 target' systemctl status tgtd.service
+truncate -s 32M /srv/second.img
+fragment 'backing-store /srv/second.img'
+systemctl reload tgtd.service
+expect 'Lun:2 ' iscsi-ls -s iscsi://127.0.0.1
+echo '<target nonsense' > /etc/tgt/targets.d/bad.conf
+systemctl reload tgtd.service || true
+expect 'Lun:2 ' iscsi-ls -s iscsi://127.0.0.1       # a bad block costs only itself
+journal 5 -u tgtd.service -- 'bad.conf:1'
+systemctl is-active --quiet tgtd.service
+time systemctl stop tgtd.service
+journal 5 -u tgtd.service -- 'top'
+systemctl show -p Result --value tgtd.service | grep -qx success
+expect "Target:$name" iscsi-ls iscsi://127.0.0.1     # the next initiator starts it again
+""")
+
+
+def test_sandbox_and_units():
+    out = machine(r"""
+systemd-analyze verify /usr/lib/systemd/system/tgtd.service /usr/lib/systemd/system/tgtd.socket > /tmp/verify 2>&1
+cat /tmp/verify; ! [ -s /tmp/verify ]
+systemd-analyze security --no-pager tgtd.service | tail -n 1
+""")
+    exposure = float(re.search(r"exposure level for tgtd.service: ([0-9.]+)", out).group(1))
+    assert exposure <= 2.0, f"exposure {exposure}"
+
+
+def test_watchdog():
+    machine(r"""
+fragment
+systemctl start tgtd.socket
+mkdir -p /etc/systemd/system/tgtd.service.d
+printf '[Service]\nWatchdogSec=2\n' > /etc/systemd/system/tgtd.service.d/w.conf
+systemctl daemon-reload
+systemctl start tgtd.service
+sleep 5; systemctl is-active --quiet tgtd.service
+pid=$(systemctl show -p MainPID --value tgtd.service)
+kill -STOP $pid
+for i in $(seq 100); do
+    new=$(systemctl show -p MainPID --value tgtd.service)
+    [ "$new" != "$pid" ] && [ "$new" != 0 ] && systemctl is-active --quiet tgtd.service && break
+    sleep 0.1
+done
+[ "$new" != "$pid" ]
+expect "Target:$name" iscsi-ls iscsi://127.0.0.1
+""")
+
+
+def test_bus_and_polkit():
+    machine(r"""
+useradd -m alice
+fragment
+systemctl start tgtd.socket
+busctl tree org.tgt1 > /dev/null                     # the bus activates it
+systemctl is-active --quiet tgtd.service
+expect '/org/tgt1/target/' busctl tree org.tgt1
+busctl introspect org.tgt1 /org/tgt1 > /dev/null
+as_alice() { setpriv --reuid=alice --regid=alice --clear-groups "$@"; }
+expect "$name" as_alice tgtctl list
+create='busctl call org.tgt1 /org/tgt1 org.tgt1.Manager CreateTarget sa{sas}a{sv}'
+refuse 'denied|AccessDenied|not authorized|InteractiveAuthorizationRequired' as_alice $create iqn.2026-01.org.example:hers 0 0
+refuse '' as_alice tgtctl --no-ask-password create iqn.2026-01.org.example:hers
+refuse 'hers' tgtctl show iqn.2026-01.org.example:hers  # nothing has changed
+cat > /etc/polkit-1/rules.d/50-alice.rules <<'EOF'
+polkit.addRule(function(action, subject) {
+    if (action.id.indexOf("org.tgt1.") == 0 && subject.user == "alice" &&
+        action.lookup("target") == "iqn.2026-01.org.example:hers")
+        return polkit.Result.YES;
+});
+EOF
+sleep 2
+as_alice tgtctl --no-ask-password create iqn.2026-01.org.example:hers
+tgtctl show iqn.2026-01.org.example:hers > /dev/null
+refuse '' as_alice tgtctl --no-ask-password delete $name
+journal 5 -u tgtd.service -- '"TARGET":"iqn.2026-01.org.example:hers"'
+journalctl -b -u tgtd.service -o json --no-pager | grep iqn.2026-01.org.example:hers | grep -q "$(id -u alice)"
+$create iqn.2026-01.org.example:mine 0 0              # root may, on the system bus too
+ls /var/lib/tgt/targets.d/ | grep -q mine
+systemctl restart tgtd.service
+expect mine tgtctl list
+""")
+
+
+def test_device_and_private_file():
+    machine(r"""
+fragment
+systemctl start tgtd.socket
+[ "$(stat -c %U:%a /srv/disk.img)" = root:600 ]
+printf 'a secret nobody else may read' > /root/plain; chmod 0600 /root/plain; truncate -s 1M /root/plain
+cat > /etc/tgt/targets.d/root.conf <<EOF
+<target iqn.2026-01.org.example:root>
+    backing-store /root/plain
+    initiator-address ALL
+</target>
+EOF
+expect 'Lun:1 ' iscsi-ls -s iscsi://127.0.0.1
+qemu-img dd -f raw -O raw bs=512 count=1 if=iscsi://127.0.0.1/iqn.2026-01.org.example:root/1 of=/tmp/out
+grep -q 'a secret' /tmp/out
+qemu-io -f raw -c 'write -P 0x41 0 4k' iscsi://127.0.0.1/$name/1
+head -c 4 /srv/disk.img | grep -q AAAA
+# what is no business of a target is refused, even when a fragment names it
+printf '<target iqn.2026-01.org.example:shadow>\nbacking-store /etc/shadow\ninitiator-address ALL\n</target>\n' > /etc/tgt/targets.d/s.conf
+tgtctl reload || true
+if iscsi-ls -s iscsi://127.0.0.1 | grep -A2 shadow | grep -q 'DIRECT_ACCESS (Size'; then exit 1; fi
+""")
+
+
+def test_journal_tells_who_and_why():
+    machine(r"""
+fragment 'incominguser bob a-long-secret-1'
+systemctl start tgtd.socket
+expect "$name" iscsi-ls iscsi://127.0.0.1
+refuse '' iscsi-inq iscsi://127.0.0.1/$name/1
+journal 5 -u tgtd.service -- 'MESSAGE_ID'
+journal 5 -u tgtd.service TARGET=$name -- '"INITIATOR"'
+refuse '' iscsi-inq "iscsi://bob%25wrong-secret-22@127.0.0.1/$name/1"
+iscsi-inq "iscsi://bob%a-long-secret-1@127.0.0.1/$name/1" > /dev/null
+journal 5 -u tgtd.service TARGET=$name -- '"SESSION"'
+! journalctl -b --no-pager -o json | grep -q a-long-secret-1
+tgtctl dump | grep -q 'a-long-secret-1' && exit 1
+tgtctl dump --with-secrets | grep -q 'a-long-secret-1'
+journalctl --update-catalog 2>/dev/null || true
+journalctl -b -u tgtd.service -x --no-pager | grep -q -- '^--'
+""")
+
+
+tgt.main()
