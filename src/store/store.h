@@ -24,9 +24,10 @@
  *  - STORE_FLUSH covers every write, discard and zero that completed before it was submitted, on
  *    any channel, and returns after stable storage has them. STORE_FUA does so for one request.
  *  - Discarded ranges read as zeros if caps.discard_zeroes, else as before or zeros per block.
- *  - result is 0 or: -EIO medium or transport error; -ENOSPC; -ENODEV the thing is gone (the store
- *    stays closed to I/O until store_refresh() succeeds); -ERANGE; -EROFS; -ENOMEM; -ECANCELED
- * after store_cancel(); -EOPNOTSUPP for what caps do not declare.
+ *  - result is 0 or: -EINVAL not aligned to StoreSpec.granularity; -EIO medium or transport error;
+ * -ENOSPC; -ENODEV the thing is gone (the store stays closed to I/O until store_refresh()
+ * succeeds); -ERANGE; -EROFS; -ENOMEM; -ECANCELED after store_cancel(); -EOPNOTSUPP for what caps
+ * do not declare.
  *
  * May include: base. */
 
@@ -42,7 +43,7 @@ enum {
         STORE_UNMAP_OK = 1 << 1 /* ZERO: may be done by deallocating */
 };
 
-#define STORE_PRIVATE_SIZE 256
+#define STORE_PRIVATE_SIZE 384
 #define STORE_IOV_MAX 4
 
 struct StoreRequest {
@@ -81,8 +82,11 @@ typedef struct StoreSpec {
         const char *options; /* "key=value;key=value" or NULL; an unknown key is an error */
         uint64_t size;       /* null, ram: required */
         bool readonly;
-        bool direct, sync; /* bsoflags */
-        bool allow_in_use; /* open a mounted or held block device all the same */
+        bool direct, sync;    /* bsoflags */
+        bool allow_in_use;    /* open a mounted or held block device all the same */
+        uint32_t granularity; /* every request's offset and length is a multiple of this, else
+                                 -EINVAL; 0: 512. Writes are serialised per block only where the
+                                 store's blocks are larger, so say 4096 where it is so */
         /* Opens path: a descriptor or negative errno. flags as open(2). NULL: open(2) itself.
          * daemon/ passes one that asks the privileged opener. May block. */
         int (*open_path)(const char *path, int flags, void *userdata);
