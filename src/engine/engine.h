@@ -9,14 +9,16 @@
 
 /* engine: the only place with data-plane threads, event loops and sockets.
  *
- *   Workers        N threads, each an epoll Loop with a ScsiWorker, an IscsiWorker and its
- * StoreHost Acceptor       listening sockets, on worker 0; logins run there Registrar      the
- * table of sessions of the process, on worker 0's loop: reinstatement, TSIH, placement of sessions
- * on workers Job pool       threads for what may block, one LoopLane per store
+ *   Workers     N threads, each an epoll Loop with a ScsiWorker and an IscsiWorker
+ *   Acceptor    listening sockets, on worker 0; logins run there
+ *   Registrar   the table of sessions of the process: reinstatement, TSIH, placement of sessions on
+ *               workers. The one thing that workers share under a lock, which only logins and ends
+ *               of sessions take
+ *   Job pool    threads for what may block, one LoopLane per store
  *
  * Threads. Everything below is called on the control thread, whose Loop is given to engine_new();
- * nothing blocks; answers and events come back as tasks on that loop. The control thread and the
- * workers share nothing but immutable, reference-counted maps and messages.
+ * nothing but engine_free() blocks; answers and events come back as tasks on that loop. The control
+ * thread and the workers share nothing else but immutable, reference-counted maps and messages.
  *
  * May include: base, store, scsi, iscsi. */
 
@@ -44,7 +46,9 @@ typedef struct EngineEvents {
 int engine_new(const EngineConfig *config, Loop *control, const EngineEvents *events,
                void *userdata, Engine **ret);
 /* Stops listening, ends sessions with an async message, waits at most timeout_ns for stores, then
- * done() on the control loop; engine_free() after that. */
+ * done() on the control loop. The workers' loops go on, so that units can be retired, until
+ * engine_free(), which waits for jobs (at most a second or two). What is stuck in a store by then
+ * is left behind: the process had better end. */
 void engine_stop(Engine *e, uint64_t timeout_ns, void (*done)(void *userdata), void *userdata);
 Engine *engine_free(Engine *e);
 
@@ -62,7 +66,8 @@ int engine_publish(Engine *e, IscsiMap *map, EngineDone *done, void *userdata);
 
 /* Takes fd (a listening stream socket) on success. tpgt and what SendTargets says are the map's. */
 int engine_listen(Engine *e, int fd);
-/* Stops listening on the socket bound to address and closes it. -ENOENT. */
+/* Stops listening on the socket bound to address and closes it, on worker 0's loop: a moment later.
+ * -ENOENT. */
 int engine_unlisten(Engine *e, const SockAddr *address);
 
 /* Sessions with id greater than after, ascending, at most max, into an array that done() gets and

@@ -358,3 +358,13 @@ unsigned jobs_threads(JobPool *pool)
         (void)pthread_mutex_unlock(&pool->lock);
         return n;
 }
+
+bool jobs_idle(JobPool *pool)
+{
+        bool idle;
+
+        (void)pthread_mutex_lock(&pool->lock);
+        idle = !pool->first && pool->n_running == 0 && pool->n_posting == 0;
+        (void)pthread_mutex_unlock(&pool->lock);
+        return idle;
+}

@@ -23,3 +23,4 @@ int jobs_free(JobPool *pool, uint64_t timeout_ns);
 void jobs_queue(JobPool *pool, LoopLane *lane, LoopJob *job, Loop *origin);
 void jobs_kick(JobPool *pool);
 unsigned jobs_threads(JobPool *pool);
+bool jobs_idle(JobPool *pool); /* none is queued, runs, or is about to be posted as done */

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include <pthread.h>
+
+#include "engine/acceptor.h"
+#include "engine/control.h"
+#include "engine/jobs.h"
+#include "engine/registrar.h"
+
+/* One data-plane thread and what is its own. After worker_start() only that thread touches it, but
+ * for what is constant from then on. */
+
+typedef struct Worker Worker;
+struct Worker {
+        unsigned index;
+        Loop *loop;
+        BufferPool *buffers;
+        ScsiWorker *scsi;
+        IscsiWorker *iscsi;
+        List sockets;  /* Socket.link */
+        bool stopping; /* takes no connection any more */
+
+        /* shared, constant: */
+        Worker *workers; /* all of them */
+        Registrar *registrar;
+        Acceptor *acceptor; /* worker 0's */
+        Control *control;
+
+        pthread_t thread;
+        bool started;
+        LoopTask stop_task;
+};
+
+/* Everything but the thread. index and the shared fields are set. */
+int worker_init(Worker *w, JobPool *jobs, Budget *budget, size_t keep_bytes,
+                const IscsiLimits *iscsi_limits, const ScsiLimits *scsi_limits);
+int worker_start(Worker *w);
+/* Ends the thread and waits for it. */
+void worker_stop(Worker *w);
+/* Its thread has ended and nothing is pending; idempotent. false: stores still hold requests, and
+ * with them buffers and the loop, which are left behind. */
+bool worker_done(Worker *w);
+
+/* RegistrarHost's part that needs workers. */
+void worker_claim_answered(LoopTask *task);
