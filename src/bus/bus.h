@@ -15,14 +15,20 @@
 
 typedef struct BusServer BusServer;
 
-/* address: "system", "session", or a D-Bus address; the name org.tgt1 is requested. */
+/* What the administrator should know: a bus that is gone, back, or refuses the name. */
+typedef void BusReport(void *userdata, int priority, const char *text);
+
+/* Observes m from here on. */
 int bus_server_new(Manager *m, sd_event *event, BusServer **ret);
-/* Connects in the background; lost connections are made again. -errno if the address is nonsense.
- */
+void bus_server_set_report(BusServer *b, BusReport *report, void *userdata); /* NULL: nobody */
+/* address: "system" (polkit decides who may change), "session", or a D-Bus address (there root and
+ * our own uid may); the name org.tgt1 is requested. Connects in the background; lost connections
+ * are made again. -EINVAL if the address is nonsense. */
 int bus_server_connect(BusServer *b, const char *address);
 /* Serves the same objects peer-to-peer on a listening AF_UNIX socket: root and our own uid only.
- * Takes fd on success. */
+ * Takes fd (listening, non-blocking) on success; one such socket. */
 int bus_server_listen(BusServer *b, int fd);
-/* Sends what is queued, with a bound in time. */
+/* Refuses further calls, and sends what is queued, with a bound in time: before bus_server_free().
+ */
 void bus_server_flush(BusServer *b, uint64_t timeout_usec);
 BusServer *bus_server_free(BusServer *b);

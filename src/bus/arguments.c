@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "bus/arguments.h"
+
+#define DIRECTIVES_MAX 256
+#define VALUES_MAX 1024
+
+int read_failed(int r, BusError *e)
+{
+        return bus_error_set(e, ERROR_INVALID, "The arguments cannot be read: %s", g_strerror(-r));
+}
+
+int read_text(sd_bus_message *m, const char *what, char **ret, BusError *e)
+{
+        const char *s;
+        int r = sd_bus_message_read_basic(m, 's', &s);
+
+        if (r < 0)
+                return read_failed(r, e);
+        if (!text_is_clean(s, TEXT_MAX, false))
+                return bus_error_set(e, ERROR_INVALID,
+                                     "%s: expected 1 to %d bytes without control characters", what,
+                                     TEXT_MAX);
+        *ret = g_strdup(s);
+        return 0;
+}
+
+int read_target_name(sd_bus_message *m, char **ret, BusError *e)
+{
+        g_autofree char *given = NULL;
+        char why[256] = "";
+
+        if (read_text(m, "name", &given, e) < 0)
+                return -1;
+        if (iscsi_name_normalize(given, ret, why, sizeof(why)) < 0)
+                return bus_error_set(e, ERROR_INVALID, "%s: %s", given, why);
+        return 0;
+}
+
+int read_texts(sd_bus_message *m, const char *what, size_t max, char ***ret, BusError *e)
+{
+        g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
+        const char *s;
+        int r = sd_bus_message_enter_container(m, 'a', "s");
+
+        if (r < 0)
+                return read_failed(r, e);
+        while ((r = sd_bus_message_read_basic(m, 's', &s)) > 0) {
+                if (texts->len >= max)
+                        return bus_error_set(e, ERROR_LIMIT, "%s: more than %zu values", what, max);
+                if (!text_is_clean(s, TEXT_MAX, true))
+                        return bus_error_set(e, ERROR_INVALID,
+                                             "%s: expected at most %d bytes without control "
+                                             "characters",
+                                             what, TEXT_MAX);
+                g_ptr_array_add(texts, g_strdup(s));
+        }
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r < 0)
+                return read_failed(r, e);
+        g_ptr_array_add(texts, NULL);
+        *ret = (char **)g_ptr_array_free(g_steal_pointer(&texts), FALSE);
+        return 0;
+}
+
+static int read_directive(sd_bus_message *m, GPtrArray *to, BusError *e)
+{
+        Directive *d = g_new0(Directive, 1);
+
+        g_ptr_array_add(to, d);
+        if (read_text(m, "directive", &d->name, e) < 0)
+                return -1;
+        return read_texts(m, d->name, VALUES_MAX, &d->values, e);
+}
+
+int read_directives(sd_bus_message *m, GPtrArray **ret, BusError *e)
+{
+        g_autoptr(GPtrArray) directives =
+                g_ptr_array_new_with_free_func((GDestroyNotify)directive_free);
+        int r = sd_bus_message_enter_container(m, 'a', "{sas}");
+
+        if (r < 0)
+                return read_failed(r, e);
+        while ((r = sd_bus_message_enter_container(m, 'e', "sas")) > 0) {
+                if (directives->len >= DIRECTIVES_MAX)
+                        return bus_error_set(e, ERROR_LIMIT, "More than %d directives",
+                                             DIRECTIVES_MAX);
+                if (read_directive(m, directives, e) < 0)
+                        return -1;
+                r = sd_bus_message_exit_container(m);
+                if (r < 0)
+                        return read_failed(r, e);
+        }
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r < 0)
+                return read_failed(r, e);
+        *ret = g_steal_pointer(&directives);
+        return 0;
+}
+
+/* ---- options ---- */
+
+static int set_flag(sd_bus_message *m, bool *ret)
+{
+        int value;
+        int r = sd_bus_message_read(m, "b", &value);
+
+        *ret = value;
+        return r;
+}
+
+static int set_runtime(Call *call, sd_bus_message *m)
+{
+        int r = set_flag(m, &call->options.runtime);
+
+        call->edit.runtime = call->options.runtime;
+        return r;
+}
+
+static int set_force(Call *call, sd_bus_message *m)
+{
+        int r = set_flag(m, &call->options.force);
+
+        call->edit.force = call->options.force;
+        return r;
+}
+
+static int set_dry_run(Call *call, sd_bus_message *m)
+{
+        return set_flag(m, &call->options.dry_run);
+}
+
+static int set_generation(Call *call, sd_bus_message *m)
+{
+        call->options.has_generation = true;
+        return sd_bus_message_read(m, "t", &call->options.generation);
+}
+
+static int set_with_secrets(Call *call, sd_bus_message *m)
+{
+        return set_flag(m, &call->with_secrets);
+}
+
+static int set_target(Call *call, sd_bus_message *m)
+{
+        const char *s;
+        int r = sd_bus_message_read(m, "s", &s);
+
+        if (r < 0)
+                return r;
+        g_free(call->edit.target);
+        call->edit.target = g_strdup(s);
+        return 0;
+}
+
+static const struct {
+        const char *name, *type;
+        unsigned bit;
+        int (*set)(Call *call, sd_bus_message *m);
+} options_table[] = {
+        { "runtime", "b", OPTION_RUNTIME, set_runtime },
+        { "force", "b", OPTION_FORCE, set_force },
+        { "dry-run", "b", OPTION_DRY_RUN, set_dry_run },
+        { "generation", "t", OPTION_GENERATION, set_generation },
+        { "with-secrets", "b", OPTION_WITH_SECRETS, set_with_secrets },
+        { "target", "s", OPTION_TARGET, set_target },
+};
+
+static int unknown_option(const Call *call, const char *name, BusError *e)
+{
+        g_autoptr(GString) known = g_string_new(NULL);
+
+        for (size_t i = 0; i < ELEMENTSOF(options_table); i++)
+                if (call->row->options & options_table[i].bit)
+                        g_string_append_printf(known, "%s%s", known->len ? ", " : "",
+                                               options_table[i].name);
+        return bus_error_set(e, ERROR_INVALID, "%s has no option '%s'; it has %s",
+                             call->row->member, name, known->len ? known->str : "none");
+}
+
+static int read_option(Call *call, sd_bus_message *m, BusError *e)
+{
+        const char *name, *contents;
+        size_t i;
+        char type;
+        int r;
+
+        r = sd_bus_message_read_basic(m, 's', &name);
+        if (r < 0)
+                return read_failed(r, e);
+        for (i = 0; i < ELEMENTSOF(options_table); i++)
+                if (STREQ(options_table[i].name, name))
+                        break;
+        if (i == ELEMENTSOF(options_table) || !(call->row->options & options_table[i].bit))
+                return unknown_option(call, name, e);
+
+        r = sd_bus_message_peek_type(m, &type, &contents);
+        if (r < 0)
+                return read_failed(r, e);
+        if (!STREQ(contents, options_table[i].type))
+                return bus_error_set(e, ERROR_INVALID, "The option %s has type '%s', not '%s'",
+                                     name, options_table[i].type, contents);
+        r = sd_bus_message_enter_container(m, 'v', options_table[i].type);
+        if (r >= 0)
+                r = options_table[i].set(call, m);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        return r < 0 ? read_failed(r, e) : 0;
+}
+
+int read_options(Call *call, sd_bus_message *m, BusError *e)
+{
+        int r = sd_bus_message_enter_container(m, 'a', "{sv}");
+
+        if (r < 0)
+                return read_failed(r, e);
+        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                if (read_option(call, m, e) < 0)
+                        return -1;
+                r = sd_bus_message_exit_container(m);
+                if (r < 0)
+                        return read_failed(r, e);
+        }
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        return r < 0 ? read_failed(r, e) : 0;
+}

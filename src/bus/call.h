@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "bus/edits.h"
+#include "bus/server.h"
+
+/* One call of a method, from its arrival to its answer:
+ *
+ *   parse       arguments are read and checked for form; the model is not looked at, but for the
+ *               object that was called
+ *   authorize   who asks, then polkit, once per Check (authority.c)
+ *   probe       for methods that name stores: which paths outside the trusted directories would
+ *               be opened; each is one more Check
+ *   run         the work, once; the answer may come later
+ *
+ * A call whose connection or caller is gone before run is dropped; after that it completes, and
+ * the answer goes nowhere. */
+
+typedef struct Call Call;
+typedef struct MethodRow MethodRow;
+
+/* -1 with *e set. */
+typedef int CallParse(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e);
+/* Answers, or hands the call to the manager; the call is not the caller's any more. */
+typedef void CallRun(Call *call);
+/* Appends what comes before the list of changes. */
+typedef int CallReply(const Call *call, sd_bus_message *reply);
+
+typedef enum OptionBits {
+        OPTION_RUNTIME = 1 << 0,
+        OPTION_FORCE = 1 << 1,
+        OPTION_DRY_RUN = 1 << 2,
+        OPTION_GENERATION = 1 << 3,
+        OPTION_WITH_SECRETS = 1 << 4,
+        OPTION_TARGET = 1 << 5,
+} OptionBits;
+
+#define OPTIONS_PORTAL (OPTION_RUNTIME | OPTION_DRY_RUN | OPTION_GENERATION)
+#define OPTIONS_EDIT (OPTIONS_PORTAL | OPTION_FORCE)
+#define OPTIONS_RELOAD (OPTION_FORCE | OPTION_DRY_RUN | OPTION_GENERATION)
+
+/* One row per method of our interfaces (authority.c). */
+struct MethodRow {
+        const char *interface, *member;
+        const char *action; /* polkit; NULL: anybody may, it reads what properties tell anyway */
+        CallParse *parse;
+        CallRun *run;      /* or */
+        EditFunc *edit;    /* with call->edit; answered with reply and the list of changes */
+        CallReply *reply;  /* NULL: only the list of changes */
+        unsigned options;  /* OptionBits that the last argument may have */
+        bool names_stores; /* probe */
+        bool sensitive;    /* the message carries a secret: wipe it */
+};
+
+typedef struct Check {
+        const char *action;
+        char *path; /* a detail, or NULL */
+} Check;
+
+struct Call {
+        List node;
+        BusServer *server;
+        BusConnection *connection; /* NULL: gone, nobody to answer */
+        sd_bus_message *message;
+        const MethodRow *row;
+        bool running; /* past authorization */
+
+        uid_t uid;
+        pid_t pid;
+        char *unit; /* systemd unit of pid; or NULL */
+
+        GArray *checks; /* Check */
+        unsigned n_passed;
+        bool probed;
+        sd_bus_slot *pending; /* the question that is out */
+        sd_bus_slot *watch;   /* for the caller to go */
+        char *cancellation;   /* polkit's name for the question that is out */
+
+        Edit edit; /* also target and LUN that the call is about, for polkit */
+        EditOptions options;
+        bool with_secrets;
+        char *initiator, *uuid; /* details for polkit; uuid: the unit */
+        uint64_t session;
+        char *name, *text; /* of VerifyText; text: also store options */
+        char **files;
+        const char *after_text; /* of the message */
+        uint64_t after;
+        uint32_t max;
+};
+
+/* The one handler of all vtables. */
+int call_entry(sd_bus_message *m, void *userdata, sd_bus_error *e);
+
+void call_add_check(Call *call, const char *action, const char *path);
+/* Runs it; the checks have passed. */
+void call_run(Call *call);
+/* Answers and frees. */
+void call_fail(Call *call, const BusError *e);
+void call_fail_named(Call *call, const char *name, const char *format, ...) _printf_(3, 4);
+/* Sends reply (consumed; NULL: out of memory) if r >= 0, an error otherwise; frees the call. */
+void call_answer(Call *call, sd_bus_message *reply, int r);
+sd_bus_message *call_new_reply(Call *call); /* NULL: out of memory */
+/* No answer: the caller is gone. */
+Call *call_free(Call *call);
+Caller call_caller(const Call *call);
+/* The connection is going away. */
+void calls_drop(BusServer *server, BusConnection *connection);
+
+/* The EditDone of methods that answer nothing. */
+void call_done_empty(const EditResult *result, void *userdata);
+void call_done_reload(const EditResult *result, void *userdata);
+
+/* Appending; negative errno. */
+int append_text(sd_bus_message *m, const char *s); /* made valid UTF-8; NULL is "" */
+int append_path(sd_bus_message *m, char *path);    /* frees path; NULL: -ENOMEM */
+int append_changes(sd_bus_message *m, const GPtrArray *changes);
+int append_problems(sd_bus_message *m, const GPtrArray *problems);

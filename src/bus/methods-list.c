@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <inttypes.h>
+
+#include "bus/arguments.h"
+#include "bus/methods.h"
+#include "bus/paths.h"
+
+/* Methods that only read: lists in pages, and finding an object by its name. Their arguments are
+ * read where they lie: the call is answered before its message goes. */
+
+static uint32_t page_size(uint32_t max)
+{
+        return max == 0 || max > PAGE_MAX ? PAGE_MAX : max;
+}
+
+int parse_page_text(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        int r = sd_bus_message_read(m, "su", &call->after_text, &call->max);
+
+        call->max = page_size(call->max);
+        return r < 0 ? read_failed(r, e) : 0;
+}
+
+int parse_page_id(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        int r = sd_bus_message_read(m, "tu", &call->after, &call->max);
+
+        call->max = page_size(call->max);
+        if (object->target)
+                call->edit.target = g_strdup(object->target->name);
+        return r < 0 ? read_failed(r, e) : 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+        return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Names greater than after, ascending: the array is the caller's, the names are the model's. */
+static GPtrArray *target_names(const Desired *d, const char *after)
+{
+        GPtrArray *names = g_ptr_array_new();
+        GHashTableIter i;
+        gpointer key;
+
+        g_hash_table_iter_init(&i, d->targets);
+        while (g_hash_table_iter_next(&i, &key, NULL))
+                if (strcmp(key, after) > 0)
+                        g_ptr_array_add(names, key);
+        g_ptr_array_sort(names, compare_names);
+        return names;
+}
+
+static int append_target(sd_bus_message *m, Manager *manager, const TargetSpec *t)
+{
+        int r = sd_bus_message_open_container(m, 'r', "sousuu");
+
+        if (r >= 0)
+                r = append_text(m, t->name);
+        if (r >= 0)
+                r = append_path(m, path_of_target(t->name));
+        if (r >= 0)
+                r = sd_bus_message_append(m, "usuu", manager_target_tid(manager, t->name),
+                                          t->online ? "online" : "offline", (uint32_t)t->luns->len,
+                                          (uint32_t)manager_n_sessions(manager, t->name));
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+void run_list_targets(Call *call)
+{
+        Manager *manager = call->server->manager;
+        const Desired *d = manager_desired(manager);
+        g_autoptr(GPtrArray) names = target_names(d, call->after_text);
+        sd_bus_message *reply = call_new_reply(call);
+        int r = reply ? sd_bus_message_open_container(reply, 'a', "(sousuu)") : -ENOMEM;
+
+        for (guint i = 0; r >= 0 && i < names->len && i < call->max; i++)
+                r = append_target(reply, manager,
+                                  g_hash_table_lookup(d->targets, g_ptr_array_index(names, i)));
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        call_answer(call, reply, r);
+}
+
+static int append_mappings(sd_bus_message *m, Manager *manager, const char *uuid)
+{
+        UnitMapping mappings[MAPPINGS_MAX];
+        size_t n = manager_unit_mappings(manager, uuid, mappings, ELEMENTSOF(mappings));
+        int r = sd_bus_message_open_container(m, 'a', "(sq)");
+
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = sd_bus_message_append(m, "(sq)", mappings[i].target, mappings[i].lun);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_unit(sd_bus_message *m, Manager *manager, const char *uuid)
+{
+        UnitInfo unit;
+        int r = manager_unit(manager, uuid, &unit);
+
+        if (r < 0)
+                return 0; /* gone between the list and here */
+        r = sd_bus_message_open_container(m, 'r', "sosssstua(sq)");
+        if (r >= 0)
+                r = append_text(m, uuid);
+        if (r >= 0)
+                r = append_path(m, path_of_unit(uuid));
+        if (r >= 0)
+                r = append_text(m, unit.spec->device_type);
+        if (r >= 0)
+                r = append_text(m, unit.spec->bs_type);
+        if (r >= 0)
+                r = append_text(m, unit.spec->path);
+        if (r >= 0)
+                r = append_text(m, unit.state);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "tu", unit.size, unit.block_size);
+        if (r >= 0)
+                r = append_mappings(m, manager, uuid);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+void run_list_units(Call *call)
+{
+        Manager *manager = call->server->manager;
+        g_autofree const char **uuids = g_new(const char *, call->max);
+        const char *after = call->after_text[0] ? call->after_text : NULL;
+        size_t n = manager_unit_uuids(manager, after, uuids, call->max);
+        sd_bus_message *reply = call_new_reply(call);
+        int r = reply ? sd_bus_message_open_container(reply, 'a', "(sosssstua(sq))") : -ENOMEM;
+
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = append_unit(reply, manager, uuids[i]);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        call_answer(call, reply, r);
+}
+
+static int append_session(sd_bus_message *m, const SessionInfo *s)
+{
+        int r = sd_bus_message_open_container(m, 'r', "tossst");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "t", s->id);
+        if (r >= 0)
+                r = append_path(m, path_of_session(s->id));
+        if (r >= 0)
+                r = append_text(m, s->target);
+        if (r >= 0)
+                r = append_text(m, s->initiator);
+        if (r >= 0)
+                r = append_text(m, s->peer);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "t", s->since_usec);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static void done_list_sessions(const SessionInfo *sessions, size_t n, void *userdata)
+{
+        Call *call = userdata;
+        sd_bus_message *reply = call_new_reply(call);
+        int r = reply ? sd_bus_message_open_container(reply, 'a', "(tossst)") : -ENOMEM;
+
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = append_session(reply, &sessions[i]);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        call_answer(call, reply, r);
+}
+
+void run_list_sessions(Call *call)
+{
+        manager_sessions(call->server->manager, call->edit.target, call->after, call->max,
+                         done_list_sessions, call, NULL);
+}
+
+static int append_portal(sd_bus_message *m, const PortalInfo *p)
+{
+        int r = sd_bus_message_open_container(m, 'r', "soqs");
+
+        if (r >= 0)
+                r = append_text(m, p->address);
+        if (r >= 0)
+                r = append_path(m, path_of_portal(p->address));
+        if (r >= 0)
+                r = sd_bus_message_append(m, "qs", p->tag, p->source);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+void run_list_portals(Call *call)
+{
+        PortalInfo portals[PORTALS_MAX];
+        size_t n = manager_portals(call->server->manager, portals, ELEMENTSOF(portals));
+        sd_bus_message *reply = call_new_reply(call);
+        int r = reply ? sd_bus_message_open_container(reply, 'a', "(soqs)") : -ENOMEM;
+
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = append_portal(reply, &portals[i]);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        call_answer(call, reply, r);
+}
+
+/* ---- by name ---- */
+
+int parse_get_target(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        return read_target_name(m, &call->edit.target, e);
+}
+
+int parse_get_unit(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        return read_text(m, "uuid", &call->uuid, e);
+}
+
+int parse_get_session(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        int r = sd_bus_message_read(m, "t", &call->session);
+
+        return r < 0 ? read_failed(r, e) : 0;
+}
+
+static void answer_path(Call *call, char *path)
+{
+        sd_bus_message *reply = call_new_reply(call);
+        int r;
+
+        if (!reply) {
+                free(path);
+                r = -ENOMEM;
+        } else {
+                r = append_path(reply, path);
+        }
+        call_answer(call, reply, r);
+}
+
+void run_get_target(Call *call)
+{
+        const Desired *d = manager_desired(call->server->manager);
+
+        if (!g_hash_table_contains(d->targets, call->edit.target))
+                call_fail_named(call, ERROR_NOT_FOUND,
+                                "There is no target %s; ListTargets tells those there are",
+                                call->edit.target);
+        else
+                answer_path(call, path_of_target(call->edit.target));
+}
+
+void run_get_unit(Call *call)
+{
+        UnitInfo unit;
+
+        if (manager_unit(call->server->manager, call->uuid, &unit) < 0)
+                call_fail_named(call, ERROR_NOT_FOUND, "There is no logical unit %s", call->uuid);
+        else
+                answer_path(call, path_of_unit(unit.uuid));
+}
+
+void run_get_session(Call *call)
+{
+        SessionInfo session;
+
+        if (manager_session(call->server->manager, call->session, &session) < 0)
+                call_fail_named(call, ERROR_NOT_FOUND, "There is no session %" PRIu64,
+                                call->session);
+        else
+                answer_path(call, path_of_session(session.id));
+}

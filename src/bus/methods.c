@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <inttypes.h>
+#include <sys/stat.h>
+
+#include "bus/arguments.h"
+#include "bus/authority.h"
+#include "bus/methods.h"
+#include "bus/paths.h"
+
+/* Methods that change: their arguments, and what comes before the list of changes. */
+
+#define VERIFY_FILES_MAX 64
+#define VERIFY_TEXT_MAX (16 * MIB)
+
+/* The object that was called is what the call is about. */
+static void take_object(Call *call, const ObjectRef *object)
+{
+        call->edit.check = manager_check_param();
+        if (object->target) {
+                g_free(call->edit.target);
+                call->edit.target = g_strdup(object->target->name);
+        }
+}
+
+int parse_nothing(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        return 0;
+}
+
+int parse_options(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        take_object(call, object);
+        return read_options(call, m, e);
+}
+
+int parse_create_target(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        if (read_target_name(m, &call->edit.target, e) < 0 ||
+            read_directives(m, &call->edit.directives, e) < 0)
+                return -1;
+        return parse_options(call, object, m, e);
+}
+
+int parse_delete_target(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        if (read_target_name(m, &call->edit.target, e) < 0)
+                return -1;
+        return parse_options(call, object, m, e);
+}
+
+int parse_portal(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        if (read_text(m, "address", &call->edit.address, e) < 0)
+                return -1;
+        return parse_options(call, object, m, e);
+}
+
+/* ---- targets ---- */
+
+static int read_lun(Call *call, sd_bus_message *m, BusError *e)
+{
+        int r = sd_bus_message_read(m, "q", &call->edit.lun);
+
+        call->edit.has_lun = true;
+        return r < 0 ? read_failed(r, e) : 0;
+}
+
+int parse_lun(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        if (read_lun(call, m, e) < 0)
+                return -1;
+        return parse_options(call, object, m, e);
+}
+
+int parse_add_lun(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        if (read_directives(m, &call->edit.directives, e) < 0)
+                return -1;
+        return parse_options(call, object, m, e);
+}
+
+int parse_set_lun(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        if (read_lun(call, m, e) < 0 || read_directives(m, &call->edit.directives, e) < 0)
+                return -1;
+        return parse_options(call, object, m, e);
+}
+
+int parse_set(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        Directive *d = g_new0(Directive, 1);
+
+        call->edit.directives = g_ptr_array_new_with_free_func((GDestroyNotify)directive_free);
+        g_ptr_array_add(call->edit.directives, d);
+        if (read_text(m, "directive", &d->name, e) < 0 ||
+            read_texts(m, d->name, 1024, &d->values, e) < 0)
+                return -1;
+        return parse_options(call, object, m, e);
+}
+
+static int read_kind(Call *call, sd_bus_message *m, BusError *e)
+{
+        if (read_text(m, "kind", &call->edit.kind, e) < 0)
+                return -1;
+        if (!STREQ(call->edit.kind, KIND_NAME) && !STREQ(call->edit.kind, KIND_ADDRESS))
+                return bus_error_set(e, ERROR_INVALID,
+                                     "%s: expected " KIND_NAME " or " KIND_ADDRESS,
+                                     call->edit.kind);
+        return 0;
+}
+
+int parse_acl(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        if (read_kind(call, m, e) < 0 || read_text(m, "value", &call->edit.value, e) < 0)
+                return -1;
+        return parse_options(call, object, m, e);
+}
+
+int parse_acl_object(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        call->edit.kind = g_strdup(object->kind);
+        call->edit.value = g_strdup(object->value);
+        return parse_options(call, object, m, e);
+}
+
+static int read_direction(Call *call, sd_bus_message *m, BusError *e)
+{
+        char **direction = &call->edit.direction;
+
+        if (read_text(m, "direction", direction, e) < 0)
+                return -1;
+        if (!STREQ(*direction, DIRECTION_INCOMING) && !STREQ(*direction, DIRECTION_OUTGOING))
+                return bus_error_set(e, ERROR_INVALID,
+                                     "%s: expected " DIRECTION_INCOMING " or " DIRECTION_OUTGOING,
+                                     *direction);
+        return 0;
+}
+
+int parse_account(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        if (read_text(m, "user", &call->edit.user, e) < 0 ||
+            read_text(m, "secret", &call->edit.secret, e) < 0 || read_direction(call, m, e) < 0)
+                return -1;
+        return parse_options(call, object, m, e);
+}
+
+int parse_account_name(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        if (read_text(m, "user", &call->edit.user, e) < 0 || read_direction(call, m, e) < 0)
+                return -1;
+        return parse_options(call, object, m, e);
+}
+
+int parse_account_object(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        call->edit.user = g_strdup(object->account->user);
+        call->edit.direction = g_strdup(object->direction);
+        return parse_options(call, object, m, e);
+}
+
+int reply_target(const Call *call, sd_bus_message *reply)
+{
+        return append_path(reply, path_of_target(call->edit.target));
+}
+
+int reply_lun(const Call *call, sd_bus_message *reply)
+{
+        const char *uuid = NULL;
+        int r = sd_bus_message_append(reply, "q", call->edit.lun);
+
+        if (r < 0)
+                return r;
+        if (!call->options.dry_run)
+                uuid = manager_unit_of(call->server->manager, call->edit.target, call->edit.lun);
+        return append_path(reply, uuid ? path_of_unit(uuid) : strdup("/"));
+}
+
+int reply_acl(const Call *call, sd_bus_message *reply)
+{
+        return append_path(reply,
+                           path_of_acl(call->edit.target, call->edit.kind, call->edit.value));
+}
+
+int reply_account(const Call *call, sd_bus_message *reply)
+{
+        return append_path(
+                reply, path_of_account(call->edit.target, call->edit.direction, call->edit.user));
+}
+
+int reply_portal(const Call *call, sd_bus_message *reply)
+{
+        return append_path(reply, path_of_portal(call->edit.address));
+}
+
+/* ---- units and sessions ---- */
+
+int parse_unit(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        UnitMapping mappings[2];
+
+        call->uuid = g_strdup(object->unit.uuid);
+        /* A rule for one target must not reach into a unit that others map as well: then polkit
+         * is told the unit alone. */
+        if (manager_unit_mappings(call->server->manager, call->uuid, mappings, 2) == 1) {
+                call->edit.target = g_strdup(mappings[0].target);
+                call->edit.lun = mappings[0].lun;
+                call->edit.has_lun = true;
+        }
+        return read_options(call, m, e);
+}
+
+int parse_unit_options(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        if (read_text(m, "store_options", &call->text, e) < 0)
+                return -1;
+        if (strchr(call->text, '/')) /* names a file, or may */
+                call_add_check(call, ACTION_ANY_PATH, call->text);
+        return parse_unit(call, object, m, e);
+}
+
+int parse_session(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        call->session = object->session.id;
+        call->edit.target = g_strdup(object->session.target);
+        call->initiator = g_strdup(object->session.initiator);
+        return read_options(call, m, e);
+}
+
+void run_refresh_unit(Call *call)
+{
+        Caller caller = call_caller(call);
+
+        manager_unit_refresh(call->server->manager, &caller, call->uuid, call_done_empty, call,
+                             NULL);
+}
+
+void run_configure_unit(Call *call)
+{
+        Caller caller = call_caller(call);
+
+        manager_unit_configure(call->server->manager, &caller, call->uuid, call->text,
+                               call_done_empty, call, NULL);
+}
+
+void run_end_session(Call *call)
+{
+        Caller caller = call_caller(call);
+
+        manager_end_session(call->server->manager, &caller, call->session, call_done_empty, call,
+                            NULL);
+}
+
+/* ---- fragments ---- */
+
+void run_reload(Call *call)
+{
+        Caller caller = call_caller(call);
+
+        manager_reload(call->server->manager, &caller, &call->options, call_done_reload, call,
+                       NULL);
+}
+
+int parse_verify(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        if (read_texts(m, "files", VERIFY_FILES_MAX, &call->files, e) < 0)
+                return -1;
+        for (char **f = call->files; *f; f++) {
+                if ((*f)[0] != '/')
+                        return bus_error_set(e, ERROR_INVALID, "%s: expected an absolute name", *f);
+                /* what is wrong with a file tells what is in it */
+                call_add_check(call, ACTION_ANY_PATH, *f);
+        }
+        return parse_options(call, object, m, e);
+}
+
+static void answer_problems(Call *call, const GPtrArray *problems)
+{
+        sd_bus_message *reply = call_new_reply(call);
+
+        call_answer(call, reply, reply ? append_problems(reply, problems) : -ENOMEM);
+}
+
+static void done_verify(const EditResult *result, void *userdata)
+{
+        if (result->error.name)
+                call_fail(userdata, &result->error);
+        else
+                answer_problems(userdata, result->problems);
+}
+
+static void answer_loaded(Call *call, int r, Desired *d, GHashTable *bad, GPtrArray *problems)
+{
+        if (r < 0) {
+                call_fail_named(call, ERROR_FAILED, "Cannot read: %s", g_strerror(-r));
+                return;
+        }
+        answer_problems(call, problems);
+        desired_free(d);
+        g_hash_table_unref(bad);
+        g_ptr_array_unref(problems);
+}
+
+void run_verify(Call *call)
+{
+        Caller caller = call_caller(call);
+        GPtrArray *problems = NULL;
+        GHashTable *bad = NULL;
+        Desired *d = NULL;
+        int r;
+
+        if (!call->files[0]) {
+                call->options.dry_run = true;
+                manager_reload(call->server->manager, &caller, &call->options, done_verify, call,
+                               NULL);
+                return;
+        }
+        for (char **f = call->files; *f; f++) {
+                struct stat st;
+
+                /* a pipe would keep us waiting for whoever writes */
+                if (stat(*f, &st) < 0) {
+                        call_fail_named(call, ERROR_NOT_FOUND, "%s: %s", *f, g_strerror(errno));
+                        return;
+                }
+                if (!S_ISREG(st.st_mode)) {
+                        call_fail_named(call, ERROR_INVALID, "%s: not a regular file", *f);
+                        return;
+                }
+        }
+        r = config_load_files((const char *const *)call->files, manager_check_param(), &d, &bad,
+                              &problems);
+        answer_loaded(call, r, d, bad, problems);
+}
+
+int parse_verify_text(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        const char *text;
+        int r;
+
+        if (read_text(m, "name", &call->name, e) < 0)
+                return -1;
+        r = sd_bus_message_read(m, "s", &text);
+        if (r < 0)
+                return read_failed(r, e);
+        if (strlen(text) > VERIFY_TEXT_MAX)
+                return bus_error_set(e, ERROR_LIMIT, "The text is longer than 16 MiB");
+        call->text = g_strdup(text);
+        if (strcasestr(text, "include")) /* reads files, as Verify does */
+                call_add_check(call, ACTION_ANY_PATH, NULL);
+        return parse_options(call, object, m, e);
+}
+
+void run_verify_text(Call *call)
+{
+        GPtrArray *problems = NULL;
+        GHashTable *bad = NULL;
+        Desired *d = NULL;
+        int r = config_load_text(call->text, call->name, manager_check_param(), &d, &bad,
+                                 &problems);
+
+        explicit_bzero(call->text, strlen(call->text));
+        answer_loaded(call, r, d, bad, problems);
+}
+
+int parse_dump(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        if (parse_options(call, object, m, e) < 0)
+                return -1;
+        if (call->with_secrets)
+                call_add_check(call, ACTION_SECRETS, NULL);
+        return 0;
+}
+
+void run_dump(Call *call)
+{
+        const Desired *d = manager_desired(call->server->manager);
+        sd_bus_message *reply;
+        GString *text;
+        int r = -ENOMEM;
+
+        text = g_string_new(NULL);
+        if (call->edit.target) {
+                const TargetSpec *t = g_hash_table_lookup(d->targets, call->edit.target);
+
+                if (!t) {
+                        g_string_free(text, TRUE);
+                        call_fail_named(call, ERROR_NOT_FOUND, "There is no target %s",
+                                        call->edit.target);
+                        return;
+                }
+                target_spec_write(t, call->with_secrets, text);
+        } else {
+                desired_write(d, call->with_secrets, text);
+        }
+
+        reply = call_new_reply(call);
+        if (reply)
+                r = append_text(reply, text->str);
+        if (reply && call->with_secrets)
+                (void)sd_bus_message_sensitive(reply);
+        explicit_bzero(text->str, text->len);
+        g_string_free(text, TRUE);
+        call_answer(call, reply, r);
+}
