@@ -16,8 +16,10 @@ Call *call_free(Call *call)
         polkit_cancel(call);
         sd_bus_slot_unref(call->pending);
         sd_bus_slot_unref(call->watch);
-        list_remove(&call->node);
-        call->server->n_calls--;
+        if (call->server) {
+                list_remove(&call->node);
+                call->server->n_calls--;
+        }
         sd_bus_message_unref(call->message);
         g_array_unref(call->checks);
         edit_clear(&call->edit);
@@ -184,6 +186,10 @@ void call_done_reload(const EditResult *result, void *userdata)
         sd_bus_message *reply;
         int r = -ENOMEM;
 
+        if (!call->connection) {
+                call_free(call); /* nobody to answer, perhaps not even a server */
+                return;
+        }
         if (result->error.name) {
                 call_fail(call, &result->error);
                 return;
@@ -202,6 +208,10 @@ static void done_edit(const EditResult *result, void *userdata)
         sd_bus_message *reply;
         int r = -ENOMEM;
 
+        if (!call->connection) {
+                call_free(call); /* nobody to answer, perhaps not even a server */
+                return;
+        }
         if (result->error.name) {
                 call_fail(call, &result->error);
                 return;
@@ -297,5 +307,13 @@ void calls_drop(BusServer *server, BusConnection *connection)
                         call->connection = NULL; /* it completes; nobody hears of it */
                 else
                         call_free(call);
+        }
+}
+
+void calls_orphan(BusServer *server)
+{
+        LIST_FOREACH_SAFE (call, &server->calls, Call, node) {
+                list_remove(&call->node);
+                call->server = NULL;
         }
 }

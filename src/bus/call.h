@@ -59,7 +59,7 @@ typedef struct Check {
 
 struct Call {
         List node;
-        BusServer *server;
+        BusServer *server;         /* NULL: gone, and so is the connection */
         BusConnection *connection; /* NULL: gone, nobody to answer */
         sd_bus_message *message;
         const MethodRow *row;
@@ -105,6 +105,8 @@ Call *call_free(Call *call);
 Caller call_caller(const Call *call);
 /* The connection is going away. */
 void calls_drop(BusServer *server, BusConnection *connection);
+/* The server is: what still runs in the manager completes without it. */
+void calls_orphan(BusServer *server);
 
 /* The EditDone of methods that answer nothing. */
 void call_done_empty(const EditResult *result, void *userdata);

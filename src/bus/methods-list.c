@@ -158,9 +158,15 @@ static int append_session(sd_bus_message *m, const SessionInfo *s)
 static void done_list_sessions(const SessionInfo *sessions, size_t n, void *userdata)
 {
         Call *call = userdata;
-        sd_bus_message *reply = call_new_reply(call);
-        int r = reply ? sd_bus_message_open_container(reply, 'a', "(tossst)") : -ENOMEM;
+        sd_bus_message *reply;
+        int r;
 
+        if (!call->connection) {
+                call_free(call);
+                return;
+        }
+        reply = call_new_reply(call);
+        r = reply ? sd_bus_message_open_container(reply, 'a', "(tossst)") : -ENOMEM;
         for (size_t i = 0; r >= 0 && i < n; i++)
                 r = append_session(reply, &sessions[i]);
         if (r >= 0)

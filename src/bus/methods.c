@@ -282,10 +282,14 @@ static void answer_problems(Call *call, const GPtrArray *problems)
 
 static void done_verify(const EditResult *result, void *userdata)
 {
-        if (result->error.name)
-                call_fail(userdata, &result->error);
+        Call *call = userdata;
+
+        if (!call->connection)
+                call_free(call);
+        else if (result->error.name)
+                call_fail(call, &result->error);
         else
-                answer_problems(userdata, result->problems);
+                answer_problems(call, result->problems);
 }
 
 static void answer_loaded(Call *call, int r, Desired *d, GHashTable *bad, GPtrArray *problems)

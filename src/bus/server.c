@@ -351,16 +351,17 @@ static uint64_t now_usec(void)
         return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-/* sd_bus_flush() waits for ever for a peer that does not read. */
-static void connection_flush(BusConnection *c, uint64_t until)
+/* sd_bus_flush() waits for ever for a peer that does not read. The connection may go meanwhile. */
+static void flush_until(sd_bus *bus, uint64_t until)
 {
         uint64_t n;
 
-        while (sd_bus_get_n_queued_write(c->bus, &n) >= 0 && n > 0 && now_usec() < until) {
-                struct pollfd p = { .fd = sd_bus_get_fd(c->bus), .events = POLLOUT };
+        while (sd_bus_is_open(bus) > 0 && sd_bus_get_n_queued_write(bus, &n) >= 0 && n > 0 &&
+               now_usec() < until) {
+                struct pollfd p = { .fd = sd_bus_get_fd(bus), .events = POLLOUT };
 
                 if (poll(&p, 1, (int)((until - now_usec()) / 1000 + 1)) <= 0 ||
-                    !(p.revents & POLLOUT) || sd_bus_process(c->bus, NULL) < 0)
+                    !(p.revents & POLLOUT) || sd_bus_process(bus, NULL) < 0)
                         return;
         }
 }
@@ -371,9 +372,13 @@ void bus_server_flush(BusServer *b, uint64_t timeout_usec)
 
         b->stopping = true;
         signals_flush(b->signals);
-        LIST_FOREACH_SAFE (c, &b->connections, BusConnection, node)
-                if (c->bus)
-                        connection_flush(c, until);
+        LIST_FOREACH_SAFE (c, &b->connections, BusConnection, node) {
+                sd_bus *bus = sd_bus_ref(c->bus);
+
+                if (bus)
+                        flush_until(bus, until);
+                sd_bus_unref(bus);
+        }
 }
 
 BusServer *bus_server_free(BusServer *b)
@@ -383,6 +388,7 @@ BusServer *bus_server_free(BusServer *b)
         b->signals = signals_free(b->signals);
         LIST_FOREACH_SAFE (c, &b->connections, BusConnection, node)
                 connection_free(c);
+        calls_orphan(b);
         sd_event_source_disable_unref(b->listen_source);
         sd_event_source_disable_unref(b->listen_retry);
         b->listen_fd = safe_close(b->listen_fd);
