@@ -48,6 +48,8 @@ typedef struct AccountSpec {
         Origin at;
 } AccountSpec;
 
+#define CONFIG_LUN_MAX 16383u /* what flat space addressing holds, SAM-5 4.7.7.3 */
+
 /* One LUN of one target, as configured. Strings are NULL and numbers -1 or 0 where not given;
  * has_* say which numbers were. */
 typedef struct LunSpec {
@@ -111,7 +113,7 @@ typedef struct PortalSpec {
 } PortalSpec;
 
 typedef struct Desired {
-        GHashTable *targets;           /* name -> TargetSpec*; owned */
+        GHashTable *targets;           /* name -> TargetSpec*; owned, key is the spec's own name */
         GPtrArray *portals;            /* PortalSpec*: beside those of the socket unit */
         GPtrArray *discovery_incoming; /* AccountSpec* */
         AccountSpec *discovery_outgoing;
@@ -121,6 +123,8 @@ typedef struct Desired {
 Desired *desired_new(void);
 Desired *desired_dup(const Desired *d); /* shares nothing */
 Desired *desired_free(Desired *d);
+/* Takes t over, in place of one of the same name. g_hash_table_remove() by name frees one. */
+void desired_put(Desired *d, TargetSpec *t);
 TargetSpec *target_spec_new(const char *name); /* admits nobody */
 TargetSpec *target_spec_dup(const TargetSpec *t);
 TargetSpec *target_spec_free(TargetSpec *t);

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "config/parse.h"
+
+/* Raw blocks -> specs: merges the blocks of a target, sets what they say. */
+
+/* Makes the target of blocks (RawBlock*, of one name, in order). NULL: masked. *ret_bad: an error
+ * has been reported. */
+TargetSpec *build_target(const GPtrArray *blocks, ConfigCheckParam *check, bool *ret_bad,
+                         GPtrArray *problems);
+void build_globals(const GPtrArray *items, ConfigCheckParam *check, Desired *d,
+                   GPtrArray *problems);

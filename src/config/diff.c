@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config/directives.h"
+#include "config/lexer.h"
+#include "config/spec.h"
+#include "config/values.h"
+#include "config/verify.h"
+
+/* What differs, in an order in which it can be carried out:
+ * accounts of discovery, portals and targets that go, LUNs that go (what they served may be needed
+ * below), then what changes within a target: who may enter before what can be seen; then what is
+ * new, portals last: they lead to targets that are complete. */
+
+typedef enum Phase {
+        PHASE_DISCOVERY,
+        PHASE_REMOVE_PORTAL,
+        PHASE_REMOVE_TARGET,
+        PHASE_REMOVE_LUN,
+        PHASE_TARGET,
+        PHASE_LUN,
+        PHASE_REPLACE_LUN,
+        PHASE_ADD_LUN,
+        PHASE_ADD_TARGET,
+        PHASE_ADD_PORTAL,
+        N_PHASES,
+} Phase;
+
+static const Phase phase_of[] = {
+        [CHANGE_ADD_TARGET] = PHASE_ADD_TARGET,
+        [CHANGE_REMOVE_TARGET] = PHASE_REMOVE_TARGET,
+        [CHANGE_TARGET] = PHASE_TARGET,
+        [CHANGE_ADD_LUN] = PHASE_ADD_LUN,
+        [CHANGE_REMOVE_LUN] = PHASE_REMOVE_LUN,
+        [CHANGE_LUN] = PHASE_LUN,
+        [CHANGE_REPLACE_LUN] = PHASE_REPLACE_LUN,
+        [CHANGE_ADD_PORTAL] = PHASE_ADD_PORTAL,
+        [CHANGE_REMOVE_PORTAL] = PHASE_REMOVE_PORTAL,
+        [CHANGE_DISCOVERY] = PHASE_DISCOVERY,
+};
+
+typedef struct Diff {
+        GPtrArray *phases[N_PHASES];
+} Diff;
+
+static Change *add(Diff *d, ChangeKind kind)
+{
+        Change *c = g_new0(Change, 1);
+
+        c->kind = kind;
+        g_ptr_array_add(d->phases[phase_of[kind]], c);
+        return c;
+}
+
+static void add_lun(Diff *d, ChangeKind kind, const TargetSpec *a, const TargetSpec *b,
+                    const LunSpec *lun_a, const LunSpec *lun_b)
+{
+        Change *c = add(d, kind);
+
+        c->before = a;
+        c->after = b;
+        c->lun_before = lun_a;
+        c->lun_after = lun_b;
+}
+
+/* Do they differ in nothing but what a running unit can change? */
+static bool can_change_in_place(const LunSpec *a, const LunSpec *b)
+{
+        LunSpec *like = lun_spec_dup(a);
+        bool same;
+
+        like->write_cache = b->write_cache;
+        like->readonly = b->readonly;
+        like->size = b->size;
+        like->online = b->online;
+        like->allow_in_use = b->allow_in_use;
+        same = lun_spec_equal(like, b);
+        lun_spec_free(like);
+        return same;
+}
+
+static void diff_luns(Diff *d, const TargetSpec *a, const TargetSpec *b)
+{
+        guint i = 0, k = 0;
+
+        while (i < a->luns->len || k < b->luns->len) {
+                const LunSpec *p = i < a->luns->len ? a->luns->pdata[i] : NULL;
+                const LunSpec *q = k < b->luns->len ? b->luns->pdata[k] : NULL;
+
+                if (!q || (p && p->lun < q->lun)) {
+                        add_lun(d, CHANGE_REMOVE_LUN, a, b, p, NULL);
+                        i++;
+                } else if (!p || q->lun < p->lun) {
+                        add_lun(d, CHANGE_ADD_LUN, a, b, NULL, q);
+                        k++;
+                } else {
+                        if (!lun_spec_equal(p, q))
+                                add_lun(d,
+                                        can_change_in_place(p, q) ? CHANGE_LUN : CHANGE_REPLACE_LUN,
+                                        a, b, p, q);
+                        i++;
+                        k++;
+                }
+        }
+}
+
+static void diff_targets(Diff *d, const Desired *a, const Desired *b)
+{
+        GHashTableIter iter;
+        void *value;
+
+        g_hash_table_iter_init(&iter, a->targets);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                const TargetSpec *t = value;
+
+                if (!g_hash_table_contains(b->targets, t->name))
+                        add(d, CHANGE_REMOVE_TARGET)->before = t;
+        }
+        g_hash_table_iter_init(&iter, b->targets);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                const TargetSpec *t = value;
+                const TargetSpec *old = g_hash_table_lookup(a->targets, t->name);
+
+                if (!old) {
+                        add(d, CHANGE_ADD_TARGET)->after = t;
+                        continue;
+                }
+                if (!target_head_equal(old, t)) {
+                        Change *c = add(d, CHANGE_TARGET);
+
+                        c->before = old;
+                        c->after = t;
+                }
+                diff_luns(d, old, t);
+        }
+}
+
+/* kind for each portal that a has and b has not. */
+static void diff_portals(Diff *d, const Desired *a, const Desired *b, ChangeKind kind)
+{
+        g_autoptr(GHashTable) others = g_hash_table_new(g_str_hash, g_str_equal);
+
+        for (guint i = 0; i < b->portals->len; i++)
+                g_hash_table_add(others, ((PortalSpec *)b->portals->pdata[i])->address);
+        for (guint i = 0; i < a->portals->len; i++) {
+                const PortalSpec *p = a->portals->pdata[i];
+
+                if (!g_hash_table_contains(others, p->address))
+                        add(d, kind)->portal = p;
+        }
+}
+
+static bool discovery_equal(const Desired *a, const Desired *b)
+{
+        if (a->discovery_incoming->len != b->discovery_incoming->len ||
+            !account_spec_equal(a->discovery_outgoing, b->discovery_outgoing))
+                return false;
+        for (guint i = 0; i < a->discovery_incoming->len; i++)
+                if (!account_spec_equal(a->discovery_incoming->pdata[i],
+                                        b->discovery_incoming->pdata[i]))
+                        return false;
+        return true;
+}
+
+static const TargetSpec *target_of(const Change *c)
+{
+        return c->after ?: c->before;
+}
+
+/* Within a phase: by name, then by LUN; what has neither stays as it is found. */
+static int compare_changes(const void *a, const void *b)
+{
+        const Change *p = *(Change *const *)a, *q = *(Change *const *)b;
+        const LunSpec *l = p->lun_after ?: p->lun_before, *m = q->lun_after ?: q->lun_before;
+        int r;
+
+        if (p->portal && q->portal)
+                return strcmp(p->portal->address, q->portal->address);
+        if (!target_of(p) || !target_of(q))
+                return 0;
+        r = strcmp(target_of(p)->name, target_of(q)->name);
+        if (r != 0 || !l || !m)
+                return r;
+        return (int)l->lun - (int)m->lun;
+}
+
+GPtrArray *config_diff(const Desired *a, const Desired *b)
+{
+        GPtrArray *all = g_ptr_array_new_with_free_func(g_free);
+        Diff d;
+
+        for (int i = 0; i < N_PHASES; i++)
+                d.phases[i] = g_ptr_array_new();
+        if (!discovery_equal(a, b))
+                (void)add(&d, CHANGE_DISCOVERY);
+        diff_portals(&d, a, b, CHANGE_REMOVE_PORTAL);
+        diff_targets(&d, a, b);
+        diff_portals(&d, b, a, CHANGE_ADD_PORTAL);
+        for (int i = 0; i < N_PHASES; i++) {
+                g_ptr_array_sort(d.phases[i], compare_changes);
+                g_ptr_array_extend_and_steal(all, d.phases[i]);
+        }
+        return all;
+}
+
+/* ---- for people ------------------------------------------------------------------------------ */
+
+static GPtrArray *values_of(const Directive *d, const void *object)
+{
+        GPtrArray *values = g_ptr_array_new_with_free_func(g_free);
+
+        d->type->get(d, object, values);
+        return values;
+}
+
+/* What get() is silent about. */
+static void append_default(const Directive *d, const void *object, GString *to)
+{
+        const bool *b = (const bool *)((const char *)object + d->offset);
+
+        if (d->type == &type_bool) {
+                g_auto(GStrv) words = g_strsplit(d->values, "|", -1);
+
+                g_string_append(to, words[*b ? 0 : 1]);
+        } else {
+                g_string_append(to, d->many ? "none" : "default");
+        }
+}
+
+/* The values of one directive as one text; without secrets. */
+static char *values_text(const Directive *d, const void *object, const GPtrArray *values)
+{
+        GString *s = g_string_new(NULL);
+
+        for (guint i = 0; i < values->len; i++) {
+                g_auto(GStrv) words = NULL;
+
+                g_string_append(s, i > 0 ? ", " : "");
+                if (d->type->secret)
+                        words = value_split(values->pdata[i]);
+                g_string_append(s, words ? words[0] : values->pdata[i]);
+        }
+        if (values->len == 0)
+                append_default(d, object, s);
+        return g_string_free(s, FALSE);
+}
+
+static bool values_equal(const GPtrArray *a, const GPtrArray *b)
+{
+        if (a->len != b->len)
+                return false;
+        for (guint i = 0; i < a->len; i++)
+                if (!STREQ(a->pdata[i], b->pdata[i]))
+                        return false;
+        return true;
+}
+
+/* "write-cache on -> off, readonly 0 -> 1": the directives of where in which a and b differ. */
+static void append_differences(const void *a, const void *b, unsigned where, GString *to)
+{
+        const char *separator = ": ";
+
+        for (const Directive *d = directives(); d->name; d++) {
+                g_autoptr(GPtrArray) x = NULL, y = NULL;
+                g_autofree char *from = NULL, *into = NULL;
+                bool store = directive_is_store(d);
+
+                if (!d->type || d->where & IN_GLOBAL || STREQ(d->name, "path") ||
+                    !(store ? where == IN_LUN : (d->where & where) != 0))
+                        continue;
+                x = values_of(d, a);
+                y = values_of(d, b);
+                if (values_equal(x, y))
+                        continue;
+                from = values_text(d, a, x);
+                into = values_text(d, b, y);
+                g_string_append_printf(to, "%s%s ", separator, d->name);
+                if (STREQ(from, into)) /* only a secret */
+                        g_string_append_printf(to, "%s (another secret)", from);
+                else
+                        g_string_append_printf(to, "%s -> %s", from, into);
+                separator = ", ";
+        }
+}
+
+static const char *lun_name(const LunSpec *l)
+{
+        return l->path ?: l->bs_type;
+}
+
+char *change_format(const Change *c)
+{
+        GString *s = g_string_new(NULL);
+        const TargetSpec *t = target_of(c);
+
+        switch (c->kind) {
+        case CHANGE_ADD_TARGET:
+                g_string_append_printf(s, "+ target %s", t->name);
+                break;
+        case CHANGE_REMOVE_TARGET:
+                g_string_append_printf(s, "- target %s", t->name);
+                break;
+        case CHANGE_TARGET:
+                g_string_append_printf(s, "~ target %s", t->name);
+                append_differences(c->before, c->after, IN_TARGET, s);
+                break;
+        case CHANGE_ADD_LUN:
+                g_string_append_printf(s, "+ target %s lun %u: %s", t->name, c->lun_after->lun,
+                                       lun_name(c->lun_after));
+                break;
+        case CHANGE_REMOVE_LUN:
+                g_string_append_printf(s, "- target %s lun %u: %s", t->name, c->lun_before->lun,
+                                       lun_name(c->lun_before));
+                break;
+        case CHANGE_LUN:
+        case CHANGE_REPLACE_LUN:
+                g_string_append_printf(s, "~ target %s lun %u%s", t->name, c->lun_after->lun,
+                                       c->kind == CHANGE_LUN ? "" : " (replaced)");
+                append_differences(c->lun_before, c->lun_after, IN_LUN, s);
+                break;
+        case CHANGE_ADD_PORTAL:
+                g_string_append_printf(s, "+ portal %s", c->portal->address);
+                break;
+        case CHANGE_REMOVE_PORTAL:
+                g_string_append_printf(s, "- portal %s", c->portal->address);
+                break;
+        case CHANGE_DISCOVERY:
+                g_string_append(s, "~ accounts of discovery");
+                break;
+        }
+        return g_string_free(s, FALSE);
+}

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config/directives.h"
+
+#include "config/values.h"
+
+/* The table. Rows are in the order in which they are documented and written. */
+
+#define G(name) .offset = offsetof(Desired, name)
+#define T(name) .offset = offsetof(TargetSpec, name)
+#define L(name) .offset = offsetof(LunSpec, name)
+#define OURS .since = "0.1"
+/* How the rows of iSCSI keys look: ConfigCheckParam knows their values. */
+#define PARAM(n, v, h)                                                       \
+        {                                                                    \
+                n, IN_TARGET, &type_param, T(params), .values = v, .help = h \
+        }
+#define NOT_YET(n, w, v, h)                           \
+        {                                             \
+                n, w, NULL, 0, .values = v, .help = h \
+        }
+
+static const Directive table[] = {
+        /* global */
+        { "include", IN_GLOBAL | IN_TARGET | IN_LUN, &type_ignored, 0, .many = true,
+          .values = "PATH",
+          .help = "Reads a file, every file that a pattern with *, ? or [] matches, or every file "
+                  "of a directory, as if it stood here. Relative paths begin at the directory of "
+                  "the file that says so. A pattern that matches nothing is no error." },
+        { "default-driver", IN_GLOBAL, &type_ignored, 0, .values = "iscsi", .refused = "iser",
+          .help = "How targets are reached that name no driver." },
+        { "portal", IN_GLOBAL, &type_portal, G(portals), .many = true, .values = "ADDRESS[:PORT]",
+          OURS,
+          .help = "An address to listen on, beside those of the socket unit. IPv6 addresses with a "
+                  "port are in brackets, * is every address, the port is 3260 unless said "
+                  "otherwise." },
+        { "incomingdiscoveryuser", IN_GLOBAL, &type_incoming, G(discovery_incoming), .many = true,
+          .values = "USER SECRET",
+          .help = "CHAP in discovery sessions: an initiator proves that it knows the secret." },
+        { "outgoingdiscoveryuser", IN_GLOBAL, &type_outgoing, G(discovery_outgoing),
+          .values = "USER SECRET",
+          .help = "CHAP in discovery sessions: the target proves that it knows the secret, if "
+                  "asked." },
+        { "backing-directory", IN_GLOBAL, &type_paths, G(backing_directories), .many = true,
+          .values = "PATH", OURS,
+          .help = "Backing stores below this directory can be added over D-Bus without the "
+                  "authority for arbitrary paths." },
+        { "ignore-errors", IN_GLOBAL, &type_ignored, 0, .values = "yes|no",
+          .help = "Taken for compatibility: an error in a block always costs only that block." },
+        { "control-port", IN_GLOBAL, &type_ignored, 0, .values = "0|NUMBER",
+          .help = "Taken for compatibility: the option --control-port of the daemon and of the "
+                  "commands counts." },
+        NOT_YET("iSNS", IN_GLOBAL, "On|Off", "Registration with an iSNS server."),
+        NOT_YET("iSNSServerIP", IN_GLOBAL, "ADDRESS", "The iSNS server."),
+        NOT_YET("iSNSServerPort", IN_GLOBAL, "NUMBER", "The port of the iSNS server."),
+        NOT_YET("iSNSAccessControl", IN_GLOBAL, "On|Off", "Access as the iSNS server says."),
+
+        /* target */
+        { "driver", IN_TARGET, &type_word, T(driver), .values = "iscsi", .refused = "iser",
+          .help = "How the target is reached." },
+        { "alias", IN_TARGET, &type_text, T(alias), .max = 255, .values = "TEXT", OURS,
+          .help = "A name for people, told to initiators at login." },
+        { "controller_tid", IN_TARGET, &type_u32, T(tid), .min = 1, .max = INT32_MAX,
+          .values = "NUMBER",
+          .help = "The number of the target in tgtadm and tgt-admin. Unless given, the lowest "
+                  "free one." },
+        { "state", IN_TARGET, &type_bool, T(online), .values = "ready|offline",
+          .help = "An offline target refuses logins." },
+        { "replace", IN_TARGET, &type_bool, T(replace), .values = "yes|no", OURS,
+          .help = "Discards what the other directories of the search path say of this target." },
+        { "masked", IN_TARGET, &type_bool, T(masked), .values = "yes|no", OURS,
+          .help = "Removes the target, whatever the other directories of the search path say of "
+                  "it." },
+        { "initiator-address", IN_TARGET, &type_address, T(addresses), .many = true,
+          .values = "ADDRESS[/PREFIX]|ALL|NONE",
+          .help = "Admits initiators from this IPv4 or IPv6 address or network." },
+        { "initiator-name", IN_TARGET, &type_name, T(names), .many = true,
+          .values = "NAME|ALL|NONE", .help = "Admits the initiator of this iSCSI name." },
+        { "incominguser", IN_TARGET, &type_incoming, T(incoming), .many = true,
+          .values = "USER SECRET",
+          .help = "CHAP: an initiator proves that it knows the secret of one of these users. Both "
+                  "words can be in quotes." },
+        { "outgoinguser", IN_TARGET, &type_outgoing, T(outgoing), .values = "USER SECRET",
+          .many = true,
+          .help = "CHAP: the target proves that it knows the secret, if the initiator "
+                  "asks for it. Only the first one counts." },
+        PARAM("MaxRecvDataSegmentLength", "512..16777215", "Longest data segment that we receive."),
+        PARAM("MaxXmitDataSegmentLength", "512..16777215", "Longest data segment that we send."),
+        PARAM("HeaderDigest", "None|CRC32C|CRC32C,None", "Digests of headers, preferred first."),
+        PARAM("DataDigest", "None|CRC32C|CRC32C,None", "Digests of data, preferred first."),
+        PARAM("InitialR2T", "Yes|No", "Must initiators wait for R2T before they send data?"),
+        PARAM("MaxOutstandingR2T", "1..65535", "Requests for data at once, for each command."),
+        PARAM("ImmediateData", "Yes|No", "May data come along with the command?"),
+        PARAM("FirstBurstLength", "512..16777215", "Longest unsolicited data of a command."),
+        PARAM("MaxBurstLength", "512..16777215", "Longest sequence of Data-In or Data-Out."),
+        PARAM("DataPDUInOrder", "Yes|No", "Data PDUs of a sequence come in order."),
+        PARAM("DataSequenceInOrder", "Yes|No", "Sequences of data come in order."),
+        PARAM("ErrorRecoveryLevel", "0", "Error recovery of sessions."),
+        PARAM("DefaultTime2Wait", "0..3600", "Seconds before an initiator tries again."),
+        PARAM("DefaultTime2Retain", "0..3600", "Seconds that tasks outlive their connection."),
+        PARAM("MaxConnections", "1", "Connections of a session."),
+        PARAM("MaxQueueCmd", "1..65535", "Commands of a session at once."),
+        PARAM("nop_interval", "SECONDS", "Asks idle initiators whether they live; 0: never."),
+        PARAM("nop_count", "NUMBER", "Unanswered questions after which a connection is closed."),
+        { "IFMarker", IN_TARGET, &type_marker, 0, .values = "No", .help = "Obsolete." },
+        { "OFMarker", IN_TARGET, &type_marker, 0, .values = "No", .help = "Obsolete." },
+        { "IFMarkInt", IN_TARGET, &type_marker, 0, .values = "NUMBER", .help = "Obsolete." },
+        { "OFMarkInt", IN_TARGET, &type_marker, 0, .values = "NUMBER", .help = "Obsolete." },
+        NOT_YET("RedirectAddress", IN_TARGET, "ADDRESS", "Sends initiators elsewhere."),
+        NOT_YET("RedirectPort", IN_TARGET, "NUMBER", "Sends initiators elsewhere."),
+        NOT_YET("RedirectReason", IN_TARGET, "Temporary|Permanent", "Sends initiators elsewhere."),
+        NOT_YET("RedirectCallback", IN_TARGET, "COMMAND", "Sends initiators elsewhere."),
+        { "backing-store", IN_TARGET, &type_store, 0, .many = true, .values = "PATH|NONE",
+          .help = "A logical unit: a file or a block device, or NONE for the types of store that "
+                  "have no path. On one line, or as a block with directives of this LUN." },
+        NOT_YET("direct-store", IN_TARGET, "PATH",
+                "A logical unit that takes its identity from the device."),
+
+        /* LUN */
+        { "lun", IN_LUN, &type_lun, L(lun), .values = "0..16383",
+          .help = "The number. Unless given, the lowest free one from 1 on, in the order of the "
+                  "file." },
+        { "device-type", IN_LUN, &type_word, L(device_type), .values = "disk",
+          .refused = "tape|ssc|cd|cdrom|dvd|changer|osd|pt|passthrough",
+          .help = "What the unit is to initiators." },
+        { "bs-type", IN_LUN, &type_word, L(bs_type), .values = "rdwr|aio|null|ram|fault",
+          .refused = "sg|bsg|rbd|glfs|sheepdog|ssc|mmc|smc|uring|io_uring",
+          .help = "How the store is read and written: through the page cache (rdwr), directly and "
+                  "asynchronously (aio), not at all (null: reads zeros), in memory (ram), with "
+                  "faults for tests (fault)." },
+        { "bsopts", IN_LUN, &type_text, L(bs_options), .max = 4096, .values = "NAME=VALUE;...",
+          .help = "Options of the type of store." },
+        { "bsoflags", IN_LUN, &type_bsoflags, 0, .values = "sync|direct|sync:direct",
+          .help = "How the store is opened: each write goes to stable storage (sync), past the "
+                  "page cache (direct)." },
+        { "block-size", IN_LUN, &type_block_size, L(block_size), .max = UINT32_MAX,
+          .values = "512|4096", .help = "Bytes of a logical block." },
+        { "size", IN_LUN, &type_size, L(size), .values = "BYTES|NUMBER(K|M|G|T|P)", OURS,
+          .help = "The size of a null or ram store; of any other, the part that is served." },
+        { "write-cache", IN_LUN, &type_bool, L(write_cache), .values = "on|off",
+          .help = "Off: a write is answered when it is on stable storage." },
+        { "readonly", IN_LUN, &type_bool, L(readonly), .values = "1|0",
+          .help = "Refuses writes, and opens the store for reading only." },
+        { "removable", IN_LUN, &type_bool, L(removable), .values = "1|0",
+          .help = "The medium is removable." },
+        { "online", IN_LUN, &type_bool, L(online), .values = "1|0",
+          .help = "0: the unit answers that it is not ready." },
+        { "thin-provisioning", IN_LUN, &type_bool, L(thin), .values = "1|0", OURS,
+          .help = "Initiators are told that the unit is thin and may give blocks back." },
+        { "allow-in-use", IN_LUN, &type_bool, L(allow_in_use), .values = "yes|no",
+          .help = "Serves a block device although it is mounted or held." },
+        { "sense_format", IN_LUN, &type_bool, L(sense_descriptor), .values = "1|0",
+          .help = "1: sense data in descriptor format." },
+        { "rotation_rate", IN_LUN, &type_rotation_rate, L(rotation_rate), .max = 0xfffe,
+          .values = "0|1|1025..65534", OURS,
+          .help = "Rotations per minute; 1 for a disk that does not rotate, 0 says nothing." },
+        { "lbppbe", IN_LUN, &type_int, L(lbppbe), .max = 15, .values = "0..15",
+          .help = "Logical blocks of a physical block, as an exponent of 2: 3 for 512e." },
+        { "la_lba", IN_LUN, &type_int, L(la_lba), .max = 0x3fff, .values = "0..16383",
+          .help = "The lowest logical block that begins a physical one." },
+        { "optimal_xfer_gran", IN_LUN, &type_int, L(optimal_xfer_gran), .max = 0xffff,
+          .values = "0..65535", .help = "Blocks of which transfers are best a multiple." },
+        { "optimal_xfer_len", IN_LUN, &type_int, L(optimal_xfer_len), .max = INT32_MAX,
+          .values = "0..2147483647", .help = "Blocks of the best transfer." },
+        { "vendor_id", IN_LUN, &type_inquiry, L(vendor_id), .max = 8, .values = "TEXT",
+          .help = "Vendor in INQUIRY data; at most 8 characters." },
+        { "product_id", IN_LUN, &type_inquiry, L(product_id), .max = 16, .values = "TEXT",
+          .help = "Product in INQUIRY data; at most 16 characters." },
+        { "product_rev", IN_LUN, &type_inquiry, L(product_rev), .max = 4, .values = "TEXT",
+          .help = "Product revision in INQUIRY data; at most 4 characters." },
+        { "scsi_id", IN_LUN, &type_inquiry, L(scsi_id), .max = 36, .values = "TEXT",
+          .help = "The T10 vendor designator of the unit; at most 36 characters." },
+        { "scsi_sn", IN_LUN, &type_inquiry, L(scsi_sn), .max = 36, .values = "TEXT",
+          .help = "The unit serial number; at most 36 characters." },
+        { "uuid", IN_LUN, &type_uuid, L(uuid), .values = "UUID", OURS,
+          .help = "The identity under which the state of the unit is kept. Unless given, one is "
+                  "generated and recorded." },
+        { "naa", IN_LUN, &type_naa, L(naa), .values = "32 HEX DIGITS", OURS,
+          .help = "The NAA designator of the unit (IEEE Registered Extended, begins with 6). "
+                  "Unless "
+                  "given, one is generated and recorded." },
+        { "identity", IN_LUN, &type_identity, L(stgt_identity), .values = "generated|stgt", OURS,
+          .help = "stgt: the vendor, product, serial number and designators that stgt gives to "
+                  "this LUN of the target with this controller_tid, unless they are set." },
+        { "mode_page", IN_LUN, &type_mode_page, L(mode_pages), .many = true,
+          .values = "PAGE:SUBPAGE:LENGTH:BYTE:...", .help = "The contents of a mode page." },
+        { "path", IN_LUN, &type_path, L(path), .values = "PATH",
+          .help = "Serves this file or device instead of the one that backing-store names." },
+        { "params", IN_LUN, &type_params, 0, .many = true, .values = "NAME=VALUE,...",
+          .help = "Other directives of a LUN, on one line, such as "
+                  "thin_provisioning=1,rotation_rate=1." },
+        { NULL },
+};
+
+const Directive *directives(void)
+{
+        return table;
+}
+
+size_t n_directives(void)
+{
+        return ELEMENTSOF(table) - 1;
+}
+
+size_t directive_index(const Directive *d)
+{
+        return (size_t)(d - table);
+}
+
+bool directive_is_store(const Directive *d)
+{
+        return STREQ(d->name, "backing-store") || STREQ(d->name, "direct-store");
+}
+
+/* ---- finding --------------------------------------------------------------------------------- */
+
+static char fold_char(char c)
+{
+        return c == '_' ? '-' : g_ascii_tolower(c);
+}
+
+static guint fold_hash(const void *key)
+{
+        guint h = 5381;
+
+        for (const char *p = key; *p; p++)
+                h = h * 33 + (unsigned char)fold_char(*p);
+        return h;
+}
+
+static gboolean fold_equal(const void *a, const void *b)
+{
+        const char *p = a, *q = b;
+
+        while (*p && fold_char(*p) == fold_char(*q)) {
+                p++;
+                q++;
+        }
+        return !*p && !*q;
+}
+
+const Directive *directive_find(const char *name)
+{
+        static GHashTable *by_name;
+        static size_t once;
+
+        if (g_once_init_enter(&once)) {
+                by_name = g_hash_table_new(fold_hash, fold_equal);
+                for (const Directive *d = table; d->name; d++)
+                        g_hash_table_insert(by_name, (char *)d->name, (Directive *)d);
+                g_once_init_leave(&once, 1);
+        }
+        return g_hash_table_lookup(by_name, name);
+}
+
+#define SUGGEST_MAX 64
+
+/* Edits (insert, remove, change, swap of neighbours) between two names. */
+static size_t edit_distance(const char *a, const char *b)
+{
+        size_t rows[3][SUGGEST_MAX + 1];
+        size_t *before = rows[0], *last = rows[1], *row = rows[2];
+        size_t n = strlen(a), m = strlen(b);
+
+        if (n > SUGGEST_MAX || m > SUGGEST_MAX)
+                return SIZE_MAX;
+        for (size_t k = 0; k <= m; k++)
+                last[k] = before[k] = k;
+        for (size_t i = 1; i <= n; i++) {
+                size_t *spare = before;
+
+                row[0] = i;
+                for (size_t k = 1; k <= m; k++) {
+                        bool same = fold_char(a[i - 1]) == fold_char(b[k - 1]);
+
+                        row[k] = MIN(MIN(last[k] + 1, row[k - 1] + 1), last[k - 1] + !same);
+                        if (i > 1 && k > 1 && fold_char(a[i - 1]) == fold_char(b[k - 2]) &&
+                            fold_char(a[i - 2]) == fold_char(b[k - 1]))
+                                row[k] = MIN(row[k], before[k - 2] + 1);
+                }
+                before = last;
+                last = row;
+                row = spare;
+        }
+        return last[m];
+}
+
+const char *directive_suggest(const char *name, unsigned where)
+{
+        const char *best = NULL;
+        size_t least = MAX(strlen(name) / 3, (size_t)1) + 1;
+
+        for (const Directive *d = table; d->name; d++) {
+                size_t distance;
+
+                if (where && !(d->where & where))
+                        continue;
+                distance = edit_distance(name, d->name);
+                if (distance < least) {
+                        least = distance;
+                        best = d->name;
+                }
+        }
+        return best;
+}
+
+const char *directive_place(const Directive *d)
+{
+        if (d->where & IN_LUN)
+                return "in a target or backing-store block";
+        return d->where & IN_TARGET ? "in a target block" : "outside of all blocks";
+}
+
+/* ---- setting --------------------------------------------------------------------------------- */
+
+static const void *make_default(unsigned where)
+{
+        if (where & IN_LUN)
+                return lun_spec_new();
+        if (where & IN_TARGET)
+                return target_spec_new("");
+        return desired_new();
+}
+
+const void *directive_default(const Directive *d)
+{
+        static const void *objects[3];
+        static size_t once[3];
+        size_t i = d->where & IN_LUN ? 2 : d->where & IN_TARGET ? 1 : 0;
+
+        if (g_once_init_enter(&once[i])) {
+                objects[i] = make_default(d->where);
+                g_once_init_leave(&once[i], 1);
+        }
+        return objects[i];
+}
+
+static bool has_control(const char *s)
+{
+        for (; *s; s++)
+                if ((unsigned char)*s < 0x20 || *s == 0x7f)
+                        return true;
+        return false;
+}
+
+int directive_set(Setting *s)
+{
+        if (!s->directive->type)
+                return setting_error(s, "not supported by this build");
+        if (!*s->value && s->directive->type != &type_text)
+                return setting_error(s, "a value expected: %s", s->directive->values);
+        /* Values appear in the journal, on terminals and on the bus. */
+        if (has_control(s->value))
+                return setting_error(s, "control characters in the value");
+        if (!g_utf8_validate(s->value, -1, NULL))
+                return setting_error(s, "the value is not UTF-8");
+        return s->directive->type->set(s);
+}
+
+/* ---- documents ------------------------------------------------------------------------------- */
+
+static DirectiveDoc docs[ELEMENTSOF(table)];
+
+static void make_docs(void)
+{
+        for (size_t i = 0; i < n_directives(); i++) {
+                const Directive *d = &table[i];
+
+                docs[i] = (DirectiveDoc){
+                        .name = d->name,
+                        .where = d->where & IN_GLOBAL && d->where & IN_LUN ? "global target lun"
+                                 : d->where & IN_LUN                       ? "target lun"
+                                 : d->where & IN_TARGET                    ? "target"
+                                                                           : "global",
+                        .values = d->values,
+                        .help = d->help,
+                        .since = d->since ?: "stgt",
+                        .many = d->many,
+                        .supported = d->type,
+                };
+        }
+}
+
+const DirectiveDoc *config_directive_docs(void)
+{
+        static size_t once;
+
+        if (g_once_init_enter(&once)) {
+                make_docs();
+                g_once_init_leave(&once, 1);
+        }
+        return docs;
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config/config.h"
+
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "config/build.h"
+#include "config/problem.h"
+#include "config/verify.h"
+
+/* The search path, and from raw blocks to what is desired. */
+
+void config_paths_default(ConfigPaths *ret, const char *config_dir, const char *state_dir,
+                          const char *runtime_dir)
+{
+        *ret = (ConfigPaths){
+                .targets_conf = g_build_filename(config_dir ?: "/etc/tgt", "targets.conf", NULL),
+                .etc = g_build_filename(config_dir ?: "/etc/tgt", "targets.d", NULL),
+                .run = g_build_filename(runtime_dir ?: "/run/tgt", "targets.d", NULL),
+                .var = g_build_filename(state_dir ?: "/var/lib/tgt", "targets.d", NULL),
+                /* whoever names a directory of configuration wants that, and no vendor's */
+                .usr = config_dir ? NULL : g_strdup("/usr/lib/tgt/targets.d"),
+        };
+}
+
+void config_paths_clear(ConfigPaths *p)
+{
+        g_free(p->targets_conf);
+        g_free(p->etc);
+        g_free(p->run);
+        g_free(p->var);
+        g_free(p->usr);
+        *p = (ConfigPaths){ 0 };
+}
+
+/* ---- the search path ------------------------------------------------------------------------- */
+
+typedef struct Fragment {
+        char *name, *path;
+        Layer layer;
+} Fragment;
+
+static void fragment_free(void *p)
+{
+        Fragment *f = p;
+
+        g_free(f->name);
+        g_free(f->path);
+        g_free(f);
+}
+
+static int compare_fragments(const void *a, const void *b)
+{
+        const Fragment *p = *(Fragment *const *)a, *q = *(Fragment *const *)b;
+
+        return strcmp(p->name, q->name);
+}
+
+/* names: those of directories before this one, which hide the same names here. */
+static int list_directory(const char *path, Layer layer, GHashTable *names, GPtrArray *fragments)
+{
+        g_autoptr(GError) e = NULL;
+        GDir *dir;
+        const char *name;
+
+        errno = 0;
+        dir = g_dir_open(path, 0, &e);
+        if (!dir)
+                return g_error_matches(e, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? 0
+                       : errno > 0                                          ? -errno
+                                                                            : -EIO;
+        while ((name = g_dir_read_name(dir))) {
+                Fragment *f;
+
+                if (name[0] == '.' || !g_str_has_suffix(name, ".conf") ||
+                    g_hash_table_contains(names, name))
+                        continue;
+                f = g_new0(Fragment, 1);
+                f->name = g_strdup(name);
+                f->path = g_build_filename(path, name, NULL);
+                f->layer = layer;
+                g_hash_table_add(names, f->name);
+                g_ptr_array_add(fragments, f);
+        }
+        g_dir_close(dir);
+        return 0;
+}
+
+/* A link to /dev/null, or an empty file: only there to hide others of its name. */
+static bool is_mask(const char *path)
+{
+        struct stat st;
+
+        if (stat(path, &st) < 0)
+                return false;
+        return (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)) ||
+               (S_ISREG(st.st_mode) && st.st_size == 0);
+}
+
+static int read_search_path(Raw *raw, const ConfigPaths *paths)
+{
+        const char *const dirs[N_LAYERS] = { [LAYER_ETC] = paths->etc,
+                                             [LAYER_RUN] = paths->run,
+                                             [LAYER_VAR] = paths->var,
+                                             [LAYER_USR] = paths->usr };
+        g_autoptr(GPtrArray) fragments = g_ptr_array_new_with_free_func(fragment_free);
+        g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
+        struct stat st;
+
+        for (int layer = 0; layer < N_LAYERS; layer++) {
+                int r = dirs[layer] ? list_directory(dirs[layer], (Layer)layer, names, fragments)
+                                    : 0;
+                if (r < 0)
+                        return r;
+        }
+        if (paths->targets_conf && (stat(paths->targets_conf, &st) == 0 || errno != ENOENT))
+                raw_read_file(raw, paths->targets_conf, LAYER_ETC);
+        g_ptr_array_sort(fragments, compare_fragments);
+        for (guint i = 0; i < fragments->len; i++) {
+                const Fragment *f = fragments->pdata[i];
+
+                if (!is_mask(f->path))
+                        raw_read_file(raw, f->path, f->layer);
+        }
+        return 0;
+}
+
+/* ---- from raw to desired --------------------------------------------------------------------- */
+
+static void unref_array(void *a)
+{
+        g_ptr_array_unref(a);
+}
+
+/* The blocks of each name, in the order in which the names first come: GPtrArray of GPtrArray. */
+static GPtrArray *group_blocks(const Raw *raw)
+{
+        g_autoptr(GHashTable) by_name = g_hash_table_new(g_str_hash, g_str_equal);
+        GPtrArray *groups = g_ptr_array_new_with_free_func(unref_array);
+
+        for (guint i = 0; i < raw->blocks->len; i++) {
+                RawBlock *b = raw->blocks->pdata[i];
+                GPtrArray *group = g_hash_table_lookup(by_name, b->name);
+
+                if (!group) {
+                        group = g_ptr_array_new();
+                        g_ptr_array_add(groups, group);
+                        g_hash_table_insert(by_name, b->name, group);
+                }
+                g_ptr_array_add(group, b);
+        }
+        return groups;
+}
+
+static Desired *make_desired(const Raw *raw, ConfigCheckParam *check)
+{
+        g_autoptr(GPtrArray) groups = group_blocks(raw);
+        g_autoptr(GPtrArray) targets = g_ptr_array_new();
+        Desired *d = desired_new();
+
+        build_globals(raw->globals, check, d, raw->problems);
+        (void)verify_globals(d, raw->problems);
+        for (guint i = 0; i < groups->len; i++) {
+                bool is_bad = false;
+                TargetSpec *t = build_target(groups->pdata[i], check, &is_bad, raw->problems);
+
+                if (is_bad) {
+                        g_hash_table_add(raw->bad, g_strdup(t->name));
+                        target_spec_free(t);
+                } else if (t) {
+                        g_ptr_array_add(targets, t);
+                }
+        }
+        (void)verify_together(targets, raw->bad, raw->problems);
+        for (guint i = 0; i < targets->len; i++) {
+                TargetSpec *t = targets->pdata[i];
+
+                if (g_hash_table_contains(raw->bad, t->name))
+                        target_spec_free(t);
+                else
+                        desired_put(d, t);
+        }
+        return d;
+}
+
+bool config_is_bad(GHashTable *bad, const char *name)
+{
+        return g_hash_table_contains(bad, name) || g_hash_table_contains(bad, "*");
+}
+
+/* What the three ways of loading share: they differ in how raw is filled. */
+typedef struct Load {
+        Raw raw;
+        GHashTable *bad;
+        GPtrArray *problems;
+} Load;
+
+static void load_begin(Load *l)
+{
+        l->bad = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        l->problems = problems_new();
+        raw_init(&l->raw, l->bad, l->problems);
+}
+
+static int load_end(Load *l, int r, ConfigCheckParam *check, Desired **ret, GHashTable **ret_bad,
+                    GPtrArray **ret_problems)
+{
+        if (r < 0) {
+                g_hash_table_unref(l->bad);
+                g_ptr_array_unref(l->problems);
+        } else {
+                *ret = make_desired(&l->raw, check);
+                *ret_bad = l->bad;
+                *ret_problems = l->problems;
+        }
+        raw_clear(&l->raw);
+        return r;
+}
+
+int config_load(const ConfigPaths *paths, ConfigCheckParam *check, Desired **ret,
+                GHashTable **ret_bad, GPtrArray **ret_problems)
+{
+        Load l;
+
+        load_begin(&l);
+        return load_end(&l, read_search_path(&l.raw, paths), check, ret, ret_bad, ret_problems);
+}
+
+int config_load_files(const char *const *files, ConfigCheckParam *check, Desired **ret,
+                      GHashTable **ret_bad, GPtrArray **ret_problems)
+{
+        Load l;
+
+        load_begin(&l);
+        for (; *files; files++)
+                raw_read_file(&l.raw, *files, LAYER_ETC);
+        return load_end(&l, 0, check, ret, ret_bad, ret_problems);
+}
+
+int config_load_text(const char *text, const char *file, ConfigCheckParam *check, Desired **ret,
+                     GHashTable **ret_bad, GPtrArray **ret_problems)
+{
+        Load l;
+
+        load_begin(&l);
+        raw_read_text(&l.raw, text, strlen(text), file, LAYER_ETC);
+        return load_end(&l, 0, check, ret, ret_bad, ret_problems);
+}

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "config/config.h"
+
+/* Equal in effect but for the LUNs. */
+bool target_head_equal(const TargetSpec *a, const TargetSpec *b);

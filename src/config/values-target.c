@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <strings.h>
+
+#include "config/lexer.h"
+#include "config/values.h"
+
+#include "base/parse.h"
+
+/* ---- who may enter --------------------------------------------------------------------------- */
+
+static void add_once(GPtrArray *a, const char *value)
+{
+        if (!g_ptr_array_find_with_equal_func(a, value, g_str_equal, NULL))
+                g_ptr_array_add(a, g_strdup(value));
+}
+
+/* In a fragment, NONE is recognised by what it leaves: access given, nobody named. A client adds to
+ * what is there, so that NONE is simply what was there before. */
+static int set_nobody(Setting *s, TargetSpec *t)
+{
+        if (!s->replace && (t->names->len > 0 || t->addresses->len > 0))
+                return setting_error(s, "NONE stands alone: this target also names initiators");
+        g_ptr_array_set_size(t->names, 0);
+        g_ptr_array_set_size(t->addresses, 0);
+        t->access_given = true;
+        return 0;
+}
+
+static int add_access(Setting *s, TargetSpec *t, GPtrArray *list, const char *value)
+{
+        if (!s->replace && t->access_given && t->names->len == 0 && t->addresses->len == 0)
+                return setting_error(s, "NONE stands alone: this target says that nobody may "
+                                        "enter");
+        add_once(list, value);
+        t->access_given = true;
+        return 0;
+}
+
+static int set_address(Setting *s)
+{
+        TargetSpec *t = s->object;
+        AddrPrefix prefix;
+
+        if (strcasecmp(s->value, "NONE") == 0)
+                return set_nobody(s, t);
+        if (strcasecmp(s->value, "ALL") == 0)
+                return add_access(s, t, t->addresses, "ALL");
+        if (addr_prefix_parse(s->value, &prefix) < 0)
+                return setting_error(s,
+                                     "\"%s\": one IPv4 or IPv6 address, perhaps with /PREFIX, or "
+                                     "ALL expected",
+                                     s->value);
+        return add_access(s, t, t->addresses, s->value);
+}
+
+static void copy_values(const GPtrArray *from, GPtrArray *to)
+{
+        for (guint i = 0; i < from->len; i++)
+                g_ptr_array_add(to, g_strdup(from->pdata[i]));
+}
+
+/* Access is always said: a file of ours never depends on what a fragment means by silence. */
+static void get_address(const Directive *d, const void *object, GPtrArray *values)
+{
+        const TargetSpec *t = object;
+
+        copy_values(t->addresses, values);
+        if (!t->access_given)
+                g_ptr_array_add(values, g_strdup("ALL"));
+}
+
+/* Without the last rule of any kind a target admits nobody, never everybody. */
+static void clear_address(const Directive *d, void *object)
+{
+        TargetSpec *t = object;
+
+        g_ptr_array_set_size(t->addresses, 0);
+        t->access_given = true;
+}
+
+const DirectiveType type_address = { .set = set_address,
+                                     .get = get_address,
+                                     .clear = clear_address };
+
+static int set_name(Setting *s)
+{
+        TargetSpec *t = s->object;
+        g_autofree char *name = NULL;
+        char why[200] = "";
+        AddrPrefix prefix;
+        int r, warned = 0;
+
+        if (strcasecmp(s->value, "NONE") == 0)
+                return set_nobody(s, t);
+        if (strcasecmp(s->value, "ALL") == 0)
+                return add_access(s, t, t->names, "ALL");
+        /* stgt's own --dump writes prefixes so */
+        if (addr_prefix_parse(s->value, &prefix) == 0) {
+                r = add_access(s, t, t->addresses, s->value);
+                if (r < 0)
+                        return r;
+                return setting_warning(s, "\"%s\" is an address: taken as initiator-address",
+                                       s->value);
+        }
+        r = iscsi_name_normalize(s->value, &name, why, sizeof(why));
+        if (r < 0 && (strpbrk(s->value, " \t,/\"") || strlen(s->value) > 223))
+                return setting_error(s, "%s; or ALL, or NONE", why);
+        if (r < 0)
+                name = g_ascii_strdown(s->value, -1);
+        if (r != 0)
+                warned = setting_warning(s, "%s", why);
+        r = add_access(s, t, t->names, name);
+        return r < 0 ? r : warned;
+}
+
+static void get_name(const Directive *d, const void *object, GPtrArray *values)
+{
+        const TargetSpec *t = object;
+
+        copy_values(t->names, values);
+        if (t->access_given && t->names->len == 0 && t->addresses->len == 0)
+                g_ptr_array_add(values, g_strdup("NONE"));
+}
+
+static void clear_name(const Directive *d, void *object)
+{
+        TargetSpec *t = object;
+
+        g_ptr_array_set_size(t->names, 0);
+        t->access_given = true;
+}
+
+const DirectiveType type_name = { .set = set_name, .get = get_name, .clear = clear_name };
+
+/* ---- accounts -------------------------------------------------------------------------------- */
+
+/* CHAP names and secrets are texts of at most 255 bytes here, RFC 7143 6.1 (text values). */
+#define ACCOUNT_TEXT_MAX 255
+
+static AccountSpec *parse_account(Setting *s)
+{
+        g_auto(GStrv) words = NULL;
+        AccountSpec *a = NULL;
+
+        words = s->literal ? g_strsplit(s->raw, " ", -1) : value_split(s->raw);
+        if (g_strv_length(words) != 2)
+                (void)setting_error(s, "a user and a secret expected, separated by a blank; in "
+                                       "quotes if they contain one");
+        else if (!*words[0] || strlen(words[0]) > ACCOUNT_TEXT_MAX)
+                (void)setting_error(s, "a user of 1 to %d bytes expected", ACCOUNT_TEXT_MAX);
+        else if (!*words[1] || strlen(words[1]) > ACCOUNT_TEXT_MAX)
+                (void)setting_error(s, "a secret of 1 to %d bytes expected", ACCOUNT_TEXT_MAX);
+        else
+                a = account_spec_new(words[0], words[1]);
+        for (char **w = words; *w; w++)
+                explicit_bzero(*w, strlen(*w));
+        if (a)
+                a->at = s->at;
+        return a;
+}
+
+/* RFC 7143 9.2.1: at least 96 bits where the line is not protected by IPsec. */
+static int check_length(Setting *s, const char *user, size_t length)
+{
+        if (length >= 12)
+                return 0;
+        return setting_warning(s,
+                               "the secret of \"%s\" is shorter than the 12 bytes that RFC 7143 "
+                               "asks for; some initiators refuse it",
+                               user);
+}
+
+static int add_account(Setting *s, GPtrArray *accounts)
+{
+        AccountSpec *a = parse_account(s);
+        int r;
+
+        if (!a)
+                return -EINVAL;
+        r = check_length(s, a->user, strlen(a->secret));
+        for (guint i = 0; i < accounts->len; i++) {
+                AccountSpec *old = accounts->pdata[i];
+                g_autofree char *where = NULL;
+
+                if (!STREQ(old->user, a->user))
+                        continue;
+                if (STREQ(old->secret, a->secret)) {
+                        account_spec_free(a);
+                        return r;
+                }
+                if (!s->replace) {
+                        if (old->at.file && old->at.line)
+                                where = g_strdup_printf(" at %s:%u", old->at.file, old->at.line);
+                        (void)setting_error(s, "user \"%s\" has another secret already%s", a->user,
+                                            where ?: "");
+                        account_spec_free(a);
+                        return -EINVAL;
+                }
+                account_spec_free(old);
+                accounts->pdata[i] = a;
+                return r;
+        }
+        g_ptr_array_add(accounts, a);
+        return r;
+}
+
+static int set_account(Setting *s, AccountSpec **account)
+{
+        AccountSpec *a = parse_account(s);
+        int r;
+
+        if (!a)
+                return -EINVAL;
+        if (*account && !s->replace && !account_spec_equal(*account, a)) {
+                account_spec_free(a);
+                return setting_warning(s, "only one is possible: the first stays, this one has no "
+                                          "effect");
+        }
+        r = check_length(s, a->user, strlen(a->secret));
+        account_spec_free(*account);
+        *account = a;
+        return r;
+}
+
+static void get_account(const AccountSpec *a, GPtrArray *values)
+{
+        GString *text = g_string_new(NULL);
+
+        value_quote(a->user, text);
+        g_string_append_c(text, ' ');
+        value_quote(a->secret, text);
+        g_ptr_array_add(values, g_string_free(text, FALSE));
+}
+
+static int set_incoming(Setting *s)
+{
+        return add_account(s, *(GPtrArray **)setting_field(s));
+}
+
+static void get_incoming(const Directive *d, const void *object, GPtrArray *values)
+{
+        const GPtrArray *accounts =
+                *(GPtrArray *const *)(const void *)((const char *)object + d->offset);
+
+        for (guint i = 0; i < accounts->len; i++)
+                get_account(accounts->pdata[i], values);
+}
+
+static void clear_incoming(const Directive *d, void *object)
+{
+        g_ptr_array_set_size(*(GPtrArray **)(void *)((char *)object + d->offset), 0);
+}
+
+const DirectiveType type_incoming = { .set = set_incoming,
+                                      .get = get_incoming,
+                                      .clear = clear_incoming,
+                                      .raw = true,
+                                      .secret = true };
+
+static int set_outgoing(Setting *s)
+{
+        return set_account(s, setting_field(s));
+}
+
+static void get_outgoing(const Directive *d, const void *object, GPtrArray *values)
+{
+        const AccountSpec *a =
+                *(AccountSpec *const *)(const void *)((const char *)object + d->offset);
+
+        if (a)
+                get_account(a, values);
+}
+
+static void clear_outgoing(const Directive *d, void *object)
+{
+        AccountSpec **a = (AccountSpec **)(void *)((char *)object + d->offset);
+
+        *a = account_spec_free(*a);
+}
+
+const DirectiveType type_outgoing = { .set = set_outgoing,
+                                      .get = get_outgoing,
+                                      .clear = clear_outgoing,
+                                      .raw = true,
+                                      .secret = true };
+
+/* ---- iSCSI parameters ------------------------------------------------------------------------ */
+
+static ConfigParam *find_param(const TargetSpec *t, const char *name, guint *ret_index)
+{
+        for (guint i = 0; i < t->params->len; i++) {
+                ConfigParam *p = t->params->pdata[i];
+
+                if (STREQ(p->name, name)) {
+                        if (ret_index)
+                                *ret_index = i;
+                        return p;
+                }
+        }
+        return NULL;
+}
+
+static int set_param(Setting *s)
+{
+        TargetSpec *t = s->object;
+        const char *name = s->directive->name;
+        ConfigParam *p;
+        char why[200] = "";
+
+        if (s->check && s->check(name, s->value, why, sizeof(why)) < 0)
+                return setting_error(s, "\"%s\": %s", s->value,
+                                     *why ? why : "not supported by this build");
+        p = find_param(t, name, NULL);
+        if (!p) {
+                p = config_param_new(name, s->value);
+                g_ptr_array_add(t->params, p);
+        } else {
+                g_free(p->value);
+                p->value = g_strdup(s->value);
+        }
+        p->at = s->at;
+        return 0;
+}
+
+static void get_param(const Directive *d, const void *object, GPtrArray *values)
+{
+        const ConfigParam *p = find_param(object, d->name, NULL);
+
+        if (p)
+                g_ptr_array_add(values, g_strdup(p->value));
+}
+
+static void clear_param(const Directive *d, void *object)
+{
+        TargetSpec *t = object;
+        guint i;
+
+        if (find_param(t, d->name, &i))
+                g_ptr_array_remove_index(t->params, i);
+}
+
+const DirectiveType type_param = { .set = set_param, .get = get_param, .clear = clear_param };
+
+/* RFC 7143 13.25 made the keys of markers obsolete: they are answered, and never used. */
+static int set_marker(Setting *s)
+{
+        bool on;
+
+        if (g_str_has_suffix(s->directive->name, "Marker") && parse_bool(s->value, &on) == 0 && !on)
+                return 0;
+        if (g_str_has_suffix(s->directive->name, "MarkInt"))
+                return setting_warning(s, "has no effect: RFC 7143 has no markers any more");
+        return setting_error(s,
+                             "\"%s\" is not supported by this build: RFC 7143 has no markers "
+                             "any more; No expected",
+                             s->value);
+}
+
+static void get_nothing(const Directive *d, const void *object, GPtrArray *values)
+{
+}
+
+static void clear_nothing(const Directive *d, void *object)
+{
+}
+
+const DirectiveType type_marker = { .set = set_marker, .get = get_nothing, .clear = clear_nothing };
+
+/* ---- portals --------------------------------------------------------------------------------- */
+
+static int set_portal(Setting *s)
+{
+        GPtrArray *portals = *(GPtrArray **)setting_field(s);
+        char text[SOCKADDR_TEXT_MAX];
+        SockAddr address;
+        PortalSpec *p;
+
+        if (sockaddr_parse(s->value, 3260, true, &address) < 0)
+                return setting_error(s,
+                                     "\"%s\": ADDRESS[:PORT] with an IPv4 or [IPv6] address or "
+                                     "* expected",
+                                     s->value);
+        (void)sockaddr_format(&address, true, text);
+        for (guint i = 0; i < portals->len; i++)
+                if (STREQ(((PortalSpec *)portals->pdata[i])->address, text))
+                        return 0;
+        p = portal_spec_new(text);
+        p->at = s->at;
+        g_ptr_array_add(portals, p);
+        return 0;
+}
+
+static void get_portal(const Directive *d, const void *object, GPtrArray *values)
+{
+        const Desired *desired = object;
+
+        for (guint i = 0; i < desired->portals->len; i++) {
+                const PortalSpec *p = desired->portals->pdata[i];
+
+                g_ptr_array_add(values, g_strdup(p->address));
+        }
+}
+
+static void clear_portal(const Directive *d, void *object)
+{
+        const Desired *desired = object;
+
+        g_ptr_array_set_size(desired->portals, 0);
+}
+
+const DirectiveType type_portal = { .set = set_portal, .get = get_portal, .clear = clear_portal };
