@@ -164,7 +164,8 @@ static GPtrArray *collect_stores(const GPtrArray *items)
         for (guint k = 0; k < items->len; k++) {
                 const RawItem *i = items->pdata[k];
 
-                if (directive_is_store(i->directive))
+                /* what is not supported has been reported */
+                if (directive_is_store(i->directive) && i->directive->type)
                         add_store(stores, by_path, i);
         }
         return stores;

@@ -202,6 +202,46 @@ static void load_begin(Load *l)
         raw_init(&l->raw, l->bad, l->problems);
 }
 
+/* Problems are found while reading, then block by block, then between blocks: people read them from
+ * top to bottom, file by file in the order of reading. */
+typedef struct Ranked {
+        Problem *problem;
+        guint file, index;
+} Ranked;
+
+static int compare_ranked(const void *a, const void *b)
+{
+        const Ranked *p = a, *q = b;
+
+        if (p->file != q->file)
+                return p->file < q->file ? -1 : 1;
+        if (p->problem->at.line != q->problem->at.line)
+                return p->problem->at.line < q->problem->at.line ? -1 : 1;
+        return p->index < q->index ? -1 : p->index > q->index;
+}
+
+static void sort_problems(GPtrArray *problems)
+{
+        g_autofree Ranked *ranked = g_new(Ranked, problems->len);
+        g_autoptr(GHashTable) files = g_hash_table_new(NULL, NULL); /* names are interned */
+
+        for (guint i = 0; i < problems->len; i++) {
+                Problem *p = problems->pdata[i];
+                void *file = (void *)p->at.file;
+
+                if (!g_hash_table_contains(files, file))
+                        g_hash_table_insert(files, file,
+                                            GUINT_TO_POINTER(g_hash_table_size(files)));
+                ranked[i] = (Ranked){ .problem = p,
+                                      .file = GPOINTER_TO_UINT(g_hash_table_lookup(files, file)),
+                                      .index = i };
+        }
+        if (problems->len > 0)
+                qsort(ranked, problems->len, sizeof(*ranked), compare_ranked);
+        for (guint i = 0; i < problems->len; i++)
+                problems->pdata[i] = ranked[i].problem;
+}
+
 static int load_end(Load *l, int r, ConfigCheckParam *check, Desired **ret, GHashTable **ret_bad,
                     GPtrArray **ret_problems)
 {
@@ -210,6 +250,7 @@ static int load_end(Load *l, int r, ConfigCheckParam *check, Desired **ret, GHas
                 g_ptr_array_unref(l->problems);
         } else {
                 *ret = make_desired(&l->raw, check);
+                sort_problems(l->problems);
                 *ret_bad = l->bad;
                 *ret_problems = l->problems;
         }

@@ -312,6 +312,7 @@ static int set_one_param(Setting *outer, const char *key, const char *value)
 {
         Setting s = { .directive = directive_find(key),
                       .raw = value,
+                      .value = value,
                       .literal = true,
                       .replace = outer->replace,
                       .object = outer->object,

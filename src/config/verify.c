@@ -237,9 +237,21 @@ static bool verify_identity(Verifier *v, const char *kind, const char *value, co
                 return true;
         other = owner_format(o);
         problem_error(v->problems, l->at, t->name, kind,
-                      "%s is that of %s, which is another unit: initiators would take them for one",
+                      "\"%s\" is that of %s, which is another unit: initiators would take them for "
+                      "one",
                       value, other);
         return false;
+}
+
+/* SPC-4 7.8.6.4: a T10 designator is the vendor and what is unique with it. */
+static bool verify_t10(Verifier *v, const TargetSpec *t, const LunSpec *l)
+{
+        g_autofree char *id = NULL;
+
+        if (!l->scsi_id)
+                return true;
+        id = g_strdup_printf("%-8s%s", l->vendor_id ?: "", l->scsi_id);
+        return verify_identity(v, "scsi_id", id, t, l);
 }
 
 /* The first directive in which two LUNs differ, or NULL. */
@@ -315,7 +327,7 @@ static bool verify_one(Verifier *v, const TargetSpec *t)
                 good &= verify_store(v, t, l);
                 good &= verify_identity(v, "uuid", l->uuid, t, l);
                 good &= verify_identity(v, "naa", l->naa, t, l);
-                good &= verify_identity(v, "scsi_id", l->scsi_id, t, l);
+                good &= verify_t10(v, t, l);
         }
         return good;
 }
