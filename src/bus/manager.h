@@ -22,15 +22,27 @@ typedef struct BusError {
         char *text;       /* g_free() */
 } BusError;
 
+/* The comment before each is its line in org.tgt1(5). */
+
+/* there is no such target, LUN, entry, account, portal, unit or session */
 #define ERROR_NOT_FOUND "org.tgt1.Error.NotFound"
+/* it is there already */
 #define ERROR_EXISTS "org.tgt1.Error.Exists"
+/* an argument, directive or option is not valid; the text says what was expected */
 #define ERROR_INVALID "org.tgt1.Error.InvalidArgument"
+/* sessions would be dropped; the text names initiators; see the option force */
 #define ERROR_IN_USE "org.tgt1.Error.InUse"
+/* the configuration has changed since the generation that was named */
 #define ERROR_CONFLICT "org.tgt1.Error.Conflict"
+/* not supported, or not yet */
 #define ERROR_NOT_SUPPORTED "org.tgt1.Error.NotSupported"
+/* the file or device cannot be used; the text says why */
 #define ERROR_BACKING_STORE "org.tgt1.Error.BackingStore"
+/* a file of the administrator defines it; the text names file and line */
 #define ERROR_ADMINISTRATOR "org.tgt1.Error.DefinedByAdministrator"
+/* a limit is reached */
 #define ERROR_LIMIT "org.tgt1.Error.LimitExceeded"
+/* anything else; the text says what */
 #define ERROR_FAILED "org.tgt1.Error.Failed"
 
 /* Sets *e (frees an old text); returns -1 so that callers can return it. */
@@ -91,7 +103,7 @@ typedef struct UnitInfo {
         const char *uuid;
         const char *state;   /* "ready", "not-ready", "opening" */
         const char *reason;  /* why not ready, or "" */
-        const LunSpec *spec; /* of the first mapping */
+        const LunSpec *spec; /* of the first mapping; never NULL */
         uint64_t size;       /* bytes */
         uint32_t block_size;
         bool readonly;
@@ -157,7 +169,7 @@ typedef struct ManagerObserver {
                                const char *name); /* its own properties, ACLs, LUNs */
         void (*unit_added)(void *userdata, const char *uuid);
         void (*unit_removed)(void *userdata, const char *uuid);
-        void (*unit_changed)(void *userdata, const char *uuid);
+        void (*unit_changed)(void *userdata, const char *uuid); /* and what maps it */
         void (*session_added)(void *userdata, uint64_t id, const char *target);
         void (*session_removed)(void *userdata, uint64_t id, const char *target);
         void (*portals_changed)(void *userdata);
