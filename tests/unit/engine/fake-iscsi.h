@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* A protocol that is no iSCSI behind the functions that engine/ calls, so that threads, sockets and
+ * the registrar can be tested without it. Bytes are echoed, but for
+ *   L x   log in as initiator x: the answer is "+w" (w: the worker that owns the session) or "-"
+ *   D     a discovery session
+ *   Q     the answer is "bye", and the connection is over
+ *   V     10,000 events
+ *   M     names a megabyte to be sent at once */
+
+#define FAKE_EVENTS 10000
+#define FAKE_QUEUE_MAX (64 * 1024) /* bytes to be sent, from which on nothing is read */
+#define FAKE_END "end"
