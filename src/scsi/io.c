@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "scsi/core.h"
+
+/* Requests to the store, and what becomes of them when their task is given up. */
+
+static void io_done(StoreRequest *req)
+{
+        Io *io = CONTAINER_OF(req, Io, req);
+
+        if (io->task)
+                task_advance(io->task, req->result);
+        else
+                io_free(io);
+}
+
+static Io *io_new(Task *task)
+{
+        LuSlot *slot = task->slot;
+        Channel *ch = slot_channel(slot);
+        Io *io = ch ? pool_alloc(&slot->worker->ios) : NULL;
+
+        if (!io)
+                return NULL;
+        ch->ref++;
+        io->channel = ch;
+        io->task = task;
+        io->worker = slot->worker;
+        io->counters = slot->counters;
+        io->lu = NULL;
+        io->buffer = NULL;
+        io->on_board = io->submitted = false;
+        memset(&io->ghost_link, 0, sizeof(io->ghost_link));
+        task->io = io;
+        return io;
+}
+
+bool io_prepare(Task *task, StoreOp op, uint64_t lba, uint64_t blocks, Buffer *buffer,
+                uint32_t buffer_offset)
+{
+        Io *io = task->io ? task->io : io_new(task);
+        unsigned shift = task->slot->lu->block_shift;
+
+        if (!io) {
+                task_status(task, SCSI_TASK_SET_FULL);
+                return false;
+        }
+        io->req.op = op;
+        io->req.flags = 0;
+        io->req.offset = lba << shift;
+        io->req.length = blocks << shift;
+        io->req.n_iov = 0;
+        io->req.done = io_done;
+        io->changes = op == STORE_WRITE || op == STORE_DISCARD || op == STORE_ZERO;
+        if (buffer) {
+                io->req.iov[0] = (struct iovec){ buffer->data + buffer_offset, io->req.length };
+                io->req.n_iov = 1;
+        }
+        if (io->buffer != buffer) {
+                buffer_unref(io->buffer);
+                io->buffer = buffer ? buffer_ref(buffer) : NULL;
+        }
+        return true;
+}
+
+bool io_submit(Io *io, int *ret_r)
+{
+        io->submitted = true;
+        if (!store_submit(io->channel->store, &io->req))
+                return false;
+        io->submitted = false;
+        *ret_r = io->req.result;
+        return true;
+}
+
+Io *io_free(Io *io)
+{
+        if (!io)
+                return NULL;
+        if (io->on_board)
+                ghost_board_remove(io->channel->board, io);
+        if (io->lu) {
+                COUNTER_ADD(io->counters, ghosts, -1);
+                io->worker->n_ghosts--;
+                lu_unref(io->lu);
+        }
+        buffer_unref(io->buffer);
+        channel_unref(io->channel);
+        pool_free(&io->worker->ios, io);
+        return NULL;
+}
+
+static void make_ghost(Io *io, LuSlot *slot)
+{
+        io->task->io = NULL;
+        io->task = NULL;
+        io->lu = lu_ref(slot->lu);
+        io->worker->n_ghosts++;
+        COUNTER_ADD(io->counters, ghosts, 1);
+}
+
+bool io_give_up(Io *io, LuSlot *slot)
+{
+        bool changes = io->changes;
+
+        if (!io->submitted) {
+                io->task->io = NULL;
+                io_free(io);
+                return false;
+        }
+        make_ghost(io, slot);
+        /* reads and flushes keep their buffer, but hurt nobody when they end */
+        if (changes) {
+                io->on_board = true;
+                slot->need_ghosts = ghost_board_add(io->channel->board, io);
+        }
+        store_cancel(&io->req);
+        return changes;
+}
+
+void io_detach(Task *task)
+{
+        Io *io = task->io;
+        int r;
+
+        make_ghost(io, task->slot);
+        if (io_submit(io, &r))
+                io_free(io);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "scsi/core.h"
+
+/* A logical unit: identity and configuration, which never change, and references. What changes is
+ * the coordinator's. */
+
+#define UNMAP_DESCRIPTORS_MAX 256
+#define UNMAP_BLOCKS_MAX (1u << 20)
+#define WRITE_SAME_BYTES_MAX (4 * GIB)
+
+void lu_state_copy(LuState *to, const LuState *from)
+{
+        LuState old = *to;
+
+        *to = *from;
+        if (to->store)
+                store_ref(to->store);
+        ghost_set_ref(to->ghosts);
+        lu_state_clear(&old);
+}
+
+void lu_state_clear(LuState *s)
+{
+        if (s->store)
+                store_unref(s->store);
+        s->store = NULL;
+        s->ghosts = ghost_set_unref(s->ghosts);
+}
+
+void lu_limits(const LogicalUnit *lu, const StoreCaps *caps, LuLimits *ret)
+{
+        uint32_t bs = lu->config.block_size;
+
+        *ret = (LuLimits){
+                .max_transfer = lu->max_transfer,
+                .max_write_same = WRITE_SAME_BYTES_MAX / bs,
+        };
+        if (lu->config.thin != LU_THIN || caps->discard_granularity == 0)
+                return;
+        ret->unmap = true;
+        ret->unmap_zeroes = caps->discard_zeroes;
+        ret->max_unmap_blocks = UNMAP_BLOCKS_MAX;
+        ret->max_unmap_descriptors = UNMAP_DESCRIPTORS_MAX;
+        ret->unmap_granularity = MAX(1u, caps->discard_granularity / bs);
+}
+
+void lu_look_at_store(LogicalUnit *lu, LuState *state)
+{
+        StoreCaps caps;
+        uint64_t size;
+
+        if (state->store) {
+                caps = store_caps(state->store);
+                size = lu->config.size ? min_u64(lu->config.size, caps.size) : caps.size;
+                state->blocks = size >> lu->block_shift;
+                state->readonly = state->config_readonly || caps.readonly;
+                lu_limits(lu, &caps, &state->limits);
+        }
+        /* without a store the last known size and limits stand */
+        __atomic_store_n(&lu->size, state->blocks << lu->block_shift, __ATOMIC_RELAXED);
+        __atomic_store_n(&lu->unmap, state->limits.unmap, __ATOMIC_RELAXED);
+        __atomic_store_n(&lu->ready, state->store != NULL, __ATOMIC_RELAXED);
+}
+
+int lu_new(const LuConfig *config, Store *store, Loop *coordinator, LogicalUnit **ret)
+{
+        LogicalUnit *lu;
+        int r;
+
+        if (config->block_size != 512 && config->block_size != 4096)
+                return -EINVAL;
+        lu = calloc(1, sizeof(*lu));
+        if (!lu)
+                return -ENOMEM;
+        lu->ref = 1;
+        lu->config = *config;
+        lu->block_shift = (unsigned)__builtin_ctz(config->block_size);
+        lu->max_transfer = (uint32_t)(BUFFER_MAX_SIZE / config->block_size);
+        if (config->max_transfer)
+                lu->max_transfer = min_u32(lu->max_transfer, config->max_transfer);
+        lu->ops = op_set_disk();
+        lu->name = strdup(config->name ? config->name : "");
+        if (!lu->name) {
+                free(lu);
+                return -ENOMEM;
+        }
+        lu->config.name = lu->name;
+        lu->coord.loop = coordinator;
+        r = coordinator_init(lu, store);
+        if (r < 0) {
+                free(lu->name);
+                free(lu);
+                return r;
+        }
+        *ret = lu;
+        return 0;
+}
+
+LogicalUnit *lu_ref(LogicalUnit *lu)
+{
+        __atomic_add_fetch(&lu->ref, 1, __ATOMIC_RELAXED);
+        return lu;
+}
+
+LogicalUnit *lu_ref_unless_gone(LogicalUnit *lu)
+{
+        unsigned n = __atomic_load_n(&lu->ref, __ATOMIC_RELAXED);
+
+        while (n > 0)
+                if (__atomic_compare_exchange_n(&lu->ref, &n, n + 1, true, __ATOMIC_ACQUIRE,
+                                                __ATOMIC_RELAXED))
+                        return lu;
+        return NULL;
+}
+
+LogicalUnit *lu_unref(LogicalUnit *lu)
+{
+        if (!lu || __atomic_sub_fetch(&lu->ref, 1, __ATOMIC_ACQ_REL) > 0)
+                return NULL;
+        /* slots, operations and ghosts hold references: there are none */
+        coordinator_done(lu);
+        for (unsigned i = 0; i < ELEMENTSOF(lu->counters); i++)
+                free(lu->counters[i]);
+        free(lu->name);
+        free(lu);
+        return NULL;
+}
+
+const LuConfig *lu_config(const LogicalUnit *lu)
+{
+        return &lu->config;
+}
+
+#define LOAD(counters, field) __atomic_load_n(&(counters)->field, __ATOMIC_RELAXED)
+
+void lu_stats(const LogicalUnit *lu, LuStats *ret)
+{
+        *ret = (LuStats){};
+        for (unsigned i = 0; i < ELEMENTSOF(lu->counters); i++) {
+                const LuCounters *c = __atomic_load_n(&lu->counters[i], __ATOMIC_ACQUIRE);
+
+                if (!c)
+                        continue;
+                ret->reads += LOAD(c, reads);
+                ret->writes += LOAD(c, writes);
+                ret->others += LOAD(c, others);
+                ret->read_bytes += LOAD(c, read_bytes);
+                ret->write_bytes += LOAD(c, write_bytes);
+                ret->errors += LOAD(c, errors);
+                ret->in_flight += LOAD(c, in_flight);
+                ret->ghosts += LOAD(c, ghosts);
+        }
+}
+
+LuMedium lu_medium(const LogicalUnit *lu)
+{
+        return __atomic_load_n(&lu->ready, __ATOMIC_RELAXED) ? LU_READY : LU_NOT_READY;
+}
+
+uint64_t lu_size(const LogicalUnit *lu)
+{
+        return __atomic_load_n(&lu->size, __ATOMIC_RELAXED);
+}
