@@ -1,0 +1,817 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/manager-internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define JOURNAL_CHANGES_MAX 100 /* lines of one change; the rest is counted */
+#define REFUSALS_MAX 8          /* rounds of leaving out what is refused */
+
+static void edit_advance(Edit *e);
+
+/* ---- errors ---------------------------------------------------------------------------------- */
+
+int edit_fail(Edit *e, const char *name, const char *format, ...)
+{
+        va_list ap;
+
+        if (e->result.error.name)
+                return -1;
+        va_start(ap, format);
+        e->result.error.name = name;
+        e->result.error.text = g_strdup_vprintf(format, ap);
+        va_end(ap);
+        return -1;
+}
+
+void edit_problem(Edit *e, Problem *p)
+{
+        g_ptr_array_add(e->result.problems, p);
+}
+
+/* ---- begin and end --------------------------------------------------------------------------- */
+
+static Edit *edit_new(Manager *m, EditKind kind, const Caller *caller, const EditOptions *options,
+                      EditDone *done, void *userdata, GDestroyNotify destroy)
+{
+        Edit *e = g_new0(Edit, 1);
+
+        e->manager = m;
+        e->kind = kind;
+        e->caller.uid = caller->uid;
+        e->caller.pid = caller->pid;
+        e->caller.unit = g_strdup(caller->unit);
+        e->caller.name = g_strdup(caller->name);
+        if (options)
+                e->options = *options;
+        e->done = done;
+        e->userdata = userdata;
+        e->destroy = destroy;
+        e->result.changes = g_ptr_array_new_with_free_func(g_free);
+        e->result.problems = g_ptr_array_new_with_free_func((GDestroyNotify)problem_free);
+        return e;
+}
+
+static void edit_free(Edit *e)
+{
+        edit_plan_clear(e);
+        if (e->partial)
+                desired_free(e->before);
+        desired_free(e->after);
+        if (e->bad)
+                g_hash_table_unref(e->bad);
+        if (e->diff)
+                g_ptr_array_unref(e->diff);
+        if (e->steps)
+                g_ptr_array_unref(e->steps);
+        g_ptr_array_unref(e->result.changes);
+        g_ptr_array_unref(e->result.problems);
+        bus_error_clear(&e->result.error);
+        g_strfreev(e->targets);
+        g_free(e->identities);
+        g_free(e->caller.unit);
+        g_free(e->caller.name);
+        g_free(e);
+}
+
+static void edit_queue(Edit *e)
+{
+        Manager *m = e->manager;
+
+        g_queue_push_tail(&m->edits, e);
+        loop_defer(m->loop, &m->next_task);
+}
+
+/* ---- the journal ----------------------------------------------------------------------------- */
+
+static void journal_caller(Edit *e, int priority, const char *id, const char *change,
+                           const char *text)
+{
+        char uid[16], pid[16];
+        const char *reason = e->result.error.text;
+
+        snprintf(uid, sizeof(uid), "%u", (unsigned)e->caller.uid);
+        snprintf(pid, sizeof(pid), "%d", (int)e->caller.pid);
+        log_send(priority, id,
+                 LOG_FIELDS({ "CALLER_UID", uid }, { "CALLER_PID", pid },
+                            { "CALLER_UNIT", e->caller.unit }, { "CALLER_NAME", e->caller.name },
+                            { "TARGET", e->targets && e->targets[0] ? e->targets[0] : NULL },
+                            { "CHANGE", change }, { "REASON", reason }),
+                 "%s", text);
+}
+
+static void journal_change(Edit *e, const char *change)
+{
+        g_autofree char *text = NULL;
+
+        if (e->kind == EDIT_CHANGE)
+                text = g_strdup_printf("Changed: %s (%s, uid %u%s%s)", change, e->caller.name,
+                                       (unsigned)e->caller.uid, e->caller.unit ? ", " : "",
+                                       e->caller.unit ? e->caller.unit : "");
+        else
+                text = g_strdup_printf("Changed: %s", change);
+        journal_caller(e, LOG_NOTICE, MSG_CHANGED, change, text);
+}
+
+static void journal_problems(Edit *e)
+{
+        for (guint i = 0; i < e->result.problems->len && i < JOURNAL_CHANGES_MAX; i++) {
+                const Problem *p = g_ptr_array_index(e->result.problems, i);
+                g_autofree char *text = problem_format(p);
+
+                log_send(p->level == PROBLEM_ERROR ? LOG_ERR : LOG_WARNING, MSG_PROBLEM,
+                         LOG_FIELDS({ "TARGET", p->target }, { "CONFIG_FILE", p->at.file },
+                                    { "DIRECTIVE", p->directive }),
+                         "%s", text);
+        }
+        if (e->result.problems->len > JOURNAL_CHANGES_MAX)
+                log_warning("... and %u more problems.",
+                            e->result.problems->len - JOURNAL_CHANGES_MAX);
+}
+
+static void journal_edit(Edit *e)
+{
+        GPtrArray *changes = e->result.changes;
+        g_autofree char *text = NULL;
+
+        if (e->options.dry_run)
+                return;
+        if (e->kind != EDIT_CHANGE)
+                journal_problems(e);
+        if (e->result.error.name) {
+                text = g_strdup_printf("Refused a change (%s, uid %u): %s", e->caller.name,
+                                       (unsigned)e->caller.uid, e->result.error.text);
+                journal_caller(e, LOG_NOTICE, MSG_REFUSED, e->result.error.name, text);
+                return;
+        }
+        /* at start everything is new: main() says how much of it there is */
+        if (e->kind == EDIT_START)
+                return;
+        for (guint i = 0; i < changes->len && i < JOURNAL_CHANGES_MAX; i++)
+                journal_change(e, g_ptr_array_index(changes, i));
+        if (e->kind == EDIT_RELOAD) {
+                text = g_strdup_printf("Reloaded: %u changes, %u problems (%s)", changes->len,
+                                       e->result.problems->len, e->caller.name);
+                journal_caller(e, LOG_NOTICE, MSG_RELOADED, NULL, text);
+        }
+}
+
+static void edit_over(Edit *e)
+{
+        Manager *m = e->manager;
+
+        e->phase = EDIT_OVER;
+        loop_timer_cancel(m->loop, &e->deadline);
+        e->result.generation = m->generation;
+        if (m->current == e)
+                m->current = NULL;
+        if (m->state == MANAGER_RELOADING)
+                m->state = MANAGER_RUNNING;
+        journal_edit(e);
+        if (e->done)
+                e->done(&e->result, e->userdata);
+        if (e->destroy)
+                e->destroy(e->userdata);
+        edit_free(e);
+        manager_touch(m);
+        if (!m->current) {
+                units_republish(m);
+                if (m->edits.length > 0)
+                        loop_defer(m->loop, &m->next_task);
+        }
+}
+
+/* ---- the two states -------------------------------------------------------------------------- */
+
+static Desired *globals_dup(const Desired *d)
+{
+        g_autoptr(GHashTable) none = g_hash_table_new(g_str_hash, g_str_equal);
+        Desired globals = *d;
+
+        globals.targets = none;
+        return desired_dup(&globals);
+}
+
+static void target_copy(Desired *to, const Desired *from, const char *name)
+{
+        const TargetSpec *spec = g_hash_table_lookup(from->targets, name);
+        TargetSpec *copy;
+
+        if (!spec)
+                return;
+        copy = target_spec_dup(spec);
+        g_hash_table_replace(to->targets, copy->name, copy);
+}
+
+/* Only what is edited is copied, so that making the ten thousandth target costs no more than the
+ * first. */
+static void edit_copy(Edit *e)
+{
+        const Desired *running = e->manager->desired;
+
+        if (!e->targets) {
+                e->before = e->manager->desired;
+                e->after = desired_dup(running);
+                return;
+        }
+        e->partial = true;
+        e->before = globals_dup(running);
+        e->after = globals_dup(running);
+        for (char **name = e->targets; *name; name++) {
+                target_copy(e->before, running, *name);
+                target_copy(e->after, running, *name);
+        }
+}
+
+/* Blocks that failed to load: what runs under their names stays. */
+static void edit_keep_bad(Edit *e)
+{
+        GHashTableIter iter;
+        gpointer name;
+
+        g_hash_table_iter_init(&iter, e->manager->desired->targets);
+        while (g_hash_table_iter_next(&iter, &name, NULL))
+                if (!g_hash_table_contains(e->after->targets, name) && config_is_bad(e->bad, name))
+                        target_copy(e->after, e->manager->desired, name);
+}
+
+static void load_work(LoopJob *job)
+{
+        Edit *e = CONTAINER_OF(job, Edit, job);
+        GPtrArray *problems = NULL;
+
+        e->job_result = config_load(&e->manager->paths, manager_check_param(), &e->after, &e->bad,
+                                    &problems);
+        if (e->job_result < 0)
+                return;
+        while (problems->len > 0)
+                edit_problem(e, g_ptr_array_steal_index(problems, 0));
+        g_ptr_array_unref(problems);
+}
+
+static void load_done(LoopJob *job)
+{
+        Edit *e = CONTAINER_OF(job, Edit, job);
+
+        e->manager->n_jobs--;
+        if (e->job_result < 0)
+                edit_fail(e, ERROR_FAILED, "The configuration could not be read: %s",
+                          strerror(-e->job_result));
+        else {
+                e->before = e->manager->desired;
+                edit_keep_bad(e);
+        }
+        edit_advance(e);
+}
+
+static void edit_load(Edit *e)
+{
+        Manager *m = e->manager;
+
+        e->phase = EDIT_LOADING;
+        if (e->kind == EDIT_RELOAD) {
+                m->state = MANAGER_RELOADING;
+                manager_touch(m);
+        }
+        e->job = (LoopJob){ .work = load_work, .done = load_done };
+        m->n_jobs++;
+        manager_job(m, &m->load_lane, &e->job);
+}
+
+static int edit_make(Edit *e)
+{
+        Manager *m = e->manager;
+        BusError error = { 0 };
+
+        if (e->options.has_generation && e->options.generation != m->generation)
+                return edit_fail(e, ERROR_CONFLICT,
+                                 "The configuration has moved from generation %" PRIu64
+                                 " to %" PRIu64 "; look at it again and repeat",
+                                 e->options.generation, m->generation);
+        edit_copy(e);
+        if (e->edit(e->after, e->userdata, &error) < 0) {
+                edit_fail(e, error.name ? error.name : ERROR_FAILED, "%s",
+                          error.text ? error.text : "The change could not be made");
+                bus_error_clear(&error);
+                return -1;
+        }
+        return 0;
+}
+
+/* ---- verification and planning --------------------------------------------------------------- */
+
+static void edit_diff(Edit *e)
+{
+        if (e->diff)
+                g_ptr_array_unref(e->diff);
+        e->diff = config_diff(e->before, e->after);
+}
+
+/* What config says of the targets that change; at load it has said so already. */
+static int edit_verify(Edit *e)
+{
+        guint n = e->result.problems->len;
+        GHashTableIter iter;
+        gpointer spec;
+        bool good = true;
+
+        if (e->kind != EDIT_CHANGE)
+                return 0;
+        g_hash_table_iter_init(&iter, e->after->targets);
+        while (g_hash_table_iter_next(&iter, NULL, &spec))
+                good &= config_verify_target(spec, e->result.problems);
+        good &= config_verify(e->after, NULL, e->result.problems);
+        if (good)
+                return 0;
+        for (guint i = n; i < e->result.problems->len; i++) {
+                const Problem *p = g_ptr_array_index(e->result.problems, i);
+
+                if (p->level == PROBLEM_ERROR)
+                        return edit_fail(e, ERROR_INVALID, "%s%s%s",
+                                         p->directive ? p->directive : "", p->directive ? ": " : "",
+                                         p->text);
+        }
+        return edit_fail(e, ERROR_INVALID, "The change is not valid");
+}
+
+static void edit_revert(Edit *e, GHashTable *refused)
+{
+        GHashTableIter iter;
+        gpointer name;
+
+        g_hash_table_iter_init(&iter, refused);
+        while (g_hash_table_iter_next(&iter, &name, NULL)) {
+                g_hash_table_remove(e->after->targets, name);
+                target_copy(e->after, e->before, name);
+        }
+}
+
+static int edit_prepare(Edit *e)
+{
+        for (unsigned round = 0; round < REFUSALS_MAX; round++) {
+                g_autoptr(GHashTable) refused =
+                        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+                edit_diff(e);
+                if (edit_plan(e, refused) < 0)
+                        return -1;
+                if (g_hash_table_size(refused) == 0)
+                        return 0;
+                edit_plan_clear(e);
+                edit_revert(e, refused);
+        }
+        return edit_fail(e, ERROR_FAILED, "The configuration contradicts itself");
+}
+
+static void edit_list_changes(Edit *e)
+{
+        for (guint i = 0; i < e->diff->len; i++)
+                g_ptr_array_add(e->result.changes, change_format(g_ptr_array_index(e->diff, i)));
+}
+
+/* ---- stores ---------------------------------------------------------------------------------- */
+
+static void on_deadline(LoopTimer *timer)
+{
+        Edit *e = CONTAINER_OF(timer, Edit, deadline);
+        GHashTableIter iter;
+        gpointer u;
+
+        /* what hangs comes later, or never: nobody else waits for it */
+        g_hash_table_iter_init(&iter, e->candidates);
+        while (g_hash_table_iter_next(&iter, NULL, &u))
+                ((Unit *)u)->waiter = NULL;
+        e->n_unsettled = 0;
+        edit_advance(e);
+}
+
+void edit_unit_settled(Edit *e, Unit *u)
+{
+        if (--e->n_unsettled == 0 && e->phase == EDIT_SETTLING) {
+                loop_timer_cancel(e->manager->loop, &e->deadline);
+                edit_advance(e);
+        }
+}
+
+/* true: something is to be waited for. */
+static bool edit_open_stores(Edit *e)
+{
+        GHashTableIter iter;
+        gpointer value;
+
+        e->phase = EDIT_SETTLING;
+        g_hash_table_iter_init(&iter, e->candidates);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                Unit *u = value;
+
+                if (u->predecessor) /* opens when that has closed */
+                        continue;
+                u->waiter = e;
+                e->n_unsettled++;
+                unit_start(u);
+        }
+        if (e->n_unsettled == 0)
+                return false;
+        e->deadline.fire = on_deadline;
+        loop_timer_in(e->manager->loop, &e->deadline, e->manager->settle_ns);
+        return true;
+}
+
+/* A person who names a file that cannot be served wants to hear so; a configuration that does keeps
+ * its LUN, not ready until the file is there. */
+static int edit_check_stores(Edit *e)
+{
+        GHashTableIter iter;
+        gpointer value;
+
+        if (e->kind != EDIT_CHANGE || e->options.force)
+                return 0;
+        g_hash_table_iter_init(&iter, e->candidates);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                const Unit *u = value;
+
+                if (u->state == UNIT_AWAY)
+                        return edit_fail(e, ERROR_BACKING_STORE,
+                                         "%s (use force to add it all the same)", u->reason);
+        }
+        return 0;
+}
+
+/* ---- portals --------------------------------------------------------------------------------- */
+
+static int edit_open_portals(Edit *e)
+{
+        for (guint i = 0; i < e->diff->len; i++) {
+                const Change *c = g_ptr_array_index(e->diff, i);
+                char text[256];
+                int r;
+
+                if (c->kind != CHANGE_ADD_PORTAL)
+                        continue;
+                r = portal_open(e->manager, c->portal->address, text, sizeof(text));
+                if (r >= 0 || r == -EEXIST)
+                        continue;
+                if (e->kind == EDIT_CHANGE)
+                        return edit_fail(e, ERROR_FAILED, "%s", text);
+                edit_problem(
+                        e, problem_make(PROBLEM_ERROR, c->portal->at, NULL, "portal", "%s", text));
+        }
+        return 0;
+}
+
+static void edit_close_portals(Edit *e, ChangeKind kind)
+{
+        for (guint i = 0; e->diff && i < e->diff->len; i++) {
+                const Change *c = g_ptr_array_index(e->diff, i);
+
+                if (c->kind == kind)
+                        portal_close(e->manager, c->portal->address);
+        }
+}
+
+/* ---- writing down ---------------------------------------------------------------------------- */
+
+static void persist_work(LoopJob *job)
+{
+        Edit *e = CONTAINER_OF(job, Edit, job);
+
+        e->job_result = edit_persist(e);
+}
+
+static void persist_done(LoopJob *job)
+{
+        Edit *e = CONTAINER_OF(job, Edit, job);
+        Manager *m = e->manager;
+
+        m->n_jobs--;
+        if (e->job_result < 0 && e->identities)
+                identities_put_back(m->identities, e->identities);
+        if (e->job_result < 0 && e->kind == EDIT_CHANGE)
+                edit_fail(e, ERROR_FAILED, "The change could not be written down: %s",
+                          strerror(-e->job_result));
+        else if (e->job_result < 0)
+                log_error("Identities of new units could not be recorded in %s: %s; they will "
+                          "change at the next start.",
+                          m->identity_path, strerror(-e->job_result));
+        edit_advance(e);
+}
+
+static void undo_work(LoopJob *job)
+{
+        edit_persist_undo(CONTAINER_OF(job, Edit, job));
+}
+
+static void undo_done(LoopJob *job)
+{
+        Edit *e = CONTAINER_OF(job, Edit, job);
+
+        e->manager->n_jobs--;
+        edit_over(e);
+}
+
+static void edit_job(Edit *e, EditPhase phase, void (*work)(LoopJob *), void (*done)(LoopJob *))
+{
+        e->phase = phase;
+        e->job = (LoopJob){ .work = work, .done = done };
+        e->manager->n_jobs++;
+        manager_job(e->manager, &e->manager->persist_lane, &e->job);
+}
+
+/* ---- publishing ------------------------------------------------------------------------------ */
+
+static int edit_build(Edit *e)
+{
+        Manager *m = e->manager;
+        GHashTableIter iter;
+        gpointer name, target;
+
+        g_hash_table_iter_init(&iter, e->builds);
+        while (g_hash_table_iter_next(&iter, &name, &target)) {
+                int r;
+
+                if (!target)
+                        continue;
+                r = target_build(m, target, g_hash_table_lookup(e->after->targets, name));
+                if (r < 0)
+                        return edit_fail(e, ERROR_FAILED, "%s could not be made: %s",
+                                         (const char *)name, strerror(-r));
+        }
+        return 0;
+}
+
+static void on_published(void *userdata, int r)
+{
+        Edit *e = userdata;
+
+        if (r < 0)
+                edit_fail(e, ERROR_FAILED, "The change could not be published: %s", strerror(-r));
+        edit_advance(e);
+}
+
+static int edit_publish(Edit *e)
+{
+        IscsiMap *map = NULL;
+        int r;
+
+        e->phase = EDIT_PUBLISHING;
+        r = targets_map(e->manager, e->builds, e->after, &map);
+        if (r >= 0) {
+                r = engine_publish(e->manager->engine, map, on_published, e);
+                iscsi_map_unref(map);
+        }
+        if (r < 0)
+                return edit_fail(e, ERROR_FAILED, "The change could not be published: %s",
+                                 strerror(-r));
+        return 0;
+}
+
+/* ---- taking over ----------------------------------------------------------------------------- */
+
+static void own_units(Target *t, bool own)
+{
+        for (size_t i = 0; i < t->n_maps; i++)
+                (own ? unit_own : unit_disown)(t->maps[i].unit, t, t->maps[i].lun);
+}
+
+static void commit_target(Manager *m, char *name, Target *new, GPtrArray *gone)
+{
+        Target *old = g_hash_table_lookup(m->targets, name);
+
+        if (old) {
+                own_units(old, false);
+                m->n_luns -= old->n_maps;
+                g_hash_table_remove(m->tids, GUINT_TO_POINTER(old->tid));
+                g_hash_table_remove(m->republish, old);
+                g_hash_table_steal(m->targets, old->name);
+                g_ptr_array_add(gone, old);
+        }
+        if (new) {
+                new->n_sessions = old ? old->n_sessions : sessions_count(m, name);
+                own_units(new, true);
+                m->n_luns += new->n_maps;
+                g_hash_table_replace(m->targets, new->name, new);
+                g_hash_table_replace(m->tids, GUINT_TO_POINTER(new->tid), new);
+        }
+        if (!new)
+                OBSERVE(m, target_removed, name);
+        else if (old)
+                OBSERVE(m, target_changed, name);
+        else
+                OBSERVE(m, target_added, name);
+}
+
+#define SWAP(a, b)                  \
+        do {                        \
+                typeof(a) _t = (a); \
+                (a) = (b);          \
+                (b) = _t;           \
+        } while (0)
+
+static void commit_desired(Edit *e)
+{
+        Desired *running = e->manager->desired;
+        gpointer key, spec;
+
+        if (!e->partial) {
+                e->manager->desired = TAKE_PTR(e->after);
+                desired_free(running);
+                return;
+        }
+        for (char **name = e->targets; *name; name++)
+                if (g_hash_table_steal_extended(e->after->targets, *name, &key, &spec))
+                        g_hash_table_replace(running->targets, key, spec);
+                else
+                        g_hash_table_remove(running->targets, *name);
+        SWAP(running->portals, e->after->portals);
+        SWAP(running->discovery_incoming, e->after->discovery_incoming);
+        SWAP(running->discovery_outgoing, e->after->discovery_outgoing);
+        SWAP(running->backing_directories, e->after->backing_directories);
+}
+
+static void commit_units(Edit *e)
+{
+        GHashTableIter iter;
+        gpointer u;
+
+        g_hash_table_iter_init(&iter, e->candidates);
+        while (g_hash_table_iter_next(&iter, NULL, &u)) {
+                unit_list(u);
+                if (((Unit *)u)->state == UNIT_AWAY)
+                        unit_journal_away(u);
+        }
+        for (guint i = 0; i < e->updates->len; i++) {
+                const UnitUpdate *update = &g_array_index(e->updates, UnitUpdate, i);
+
+                unit_update(update->unit, update->spec);
+        }
+}
+
+static void free_target(gpointer t)
+{
+        target_free(t);
+}
+
+/* The workers have it: from here on nothing fails. */
+static void edit_commit(Edit *e)
+{
+        g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func(free_target);
+        Manager *m = e->manager;
+        GHashTableIter iter;
+        gpointer name, new;
+        char text[256];
+
+        g_hash_table_iter_init(&iter, e->builds);
+        while (g_hash_table_iter_next(&iter, &name, &new)) {
+                commit_target(m, name, new, gone);
+                g_hash_table_iter_replace(&iter, NULL); /* it is the manager's now */
+        }
+        commit_units(e);
+        edit_close_portals(e, CHANGE_REMOVE_PORTAL);
+        commit_desired(e);
+        if (portals_listen(m, text, sizeof(text)) < 0) {
+                if (e->kind == EDIT_START)
+                        edit_fail(e, ERROR_FAILED, "%s", text);
+                else
+                        log_error("%s", text);
+        }
+        if (e->diff->len > 0 || e->kind == EDIT_START)
+                m->generation++;
+        if (m->state == MANAGER_STARTING)
+                m->state = MANAGER_RUNNING;
+}
+
+/* ---- the states ------------------------------------------------------------------------------ */
+
+static void edit_take_back(Edit *e)
+{
+        if (e->phase >= EDIT_SETTLING && !e->options.dry_run)
+                edit_close_portals(e, CHANGE_ADD_PORTAL);
+        if (e->phase >= EDIT_PERSISTING && e->steps->len > 0)
+                edit_job(e, EDIT_UNDOING, undo_work, undo_done);
+        else
+                edit_over(e);
+}
+
+/* Stores are open, or it is known why not. */
+static int edit_settled(Edit *e)
+{
+        Manager *m = e->manager;
+
+        if (edit_check_stores(e) < 0 || edit_open_portals(e) < 0 || edit_build(e) < 0)
+                return -1;
+        e->identities = identities_take_pending(m->identities);
+        if (e->identities || e->steps->len > 0) {
+                edit_job(e, EDIT_PERSISTING, persist_work, persist_done);
+                return 0;
+        }
+        return edit_publish(e);
+}
+
+/* after is made: what is to be done for it? */
+static int edit_ready(Edit *e)
+{
+        if (edit_verify(e) < 0 || edit_prepare(e) < 0)
+                return -1;
+        edit_list_changes(e);
+        if (edit_plan_persist(e) < 0)
+                return -1;
+        if (e->options.dry_run || (e->diff->len == 0 && e->kind == EDIT_CHANGE)) {
+                edit_over(e);
+                return 0;
+        }
+        return edit_open_stores(e) ? 0 : edit_settled(e);
+}
+
+static int edit_step(Edit *e)
+{
+        if (e->result.error.name)
+                return -1;
+        switch (e->phase) {
+        case EDIT_WAITING:
+                if (e->kind != EDIT_CHANGE) {
+                        edit_load(e);
+                        return 0;
+                }
+                return edit_make(e) < 0 ? -1 : edit_ready(e);
+        case EDIT_LOADING:
+                return edit_ready(e);
+        case EDIT_SETTLING:
+                return edit_settled(e);
+        case EDIT_PERSISTING:
+                return edit_publish(e);
+        case EDIT_PUBLISHING:
+                edit_commit(e);
+                edit_over(e);
+                return 0;
+        case EDIT_UNDOING:
+        case EDIT_OVER:
+                break;
+        }
+        return 0;
+}
+
+static void edit_advance(Edit *e)
+{
+        if (edit_step(e) < 0)
+                edit_take_back(e);
+}
+
+static void run_next(LoopTask *task)
+{
+        Manager *m = CONTAINER_OF(task, Manager, next_task);
+
+        if (m->current || m->edits.length == 0)
+                return;
+        m->current = g_queue_pop_head(&m->edits);
+        if (m->state == MANAGER_STOPPING)
+                edit_fail(m->current, ERROR_FAILED, "The daemon is stopping");
+        edit_advance(m->current);
+}
+
+void edits_init(Manager *m)
+{
+        g_queue_init(&m->edits);
+        m->next_task.run = run_next;
+        m->persist_lane.max = 1;
+        m->load_lane.max = 1;
+}
+
+void edits_cancel(Manager *m)
+{
+        Edit *e;
+
+        if (m->current && m->current->phase == EDIT_SETTLING) {
+                edit_fail(m->current, ERROR_FAILED, "The daemon is stopping");
+                edit_take_back(m->current);
+        }
+        while ((e = g_queue_pop_head(&m->edits))) {
+                edit_fail(e, ERROR_FAILED, "The daemon is stopping");
+                edit_over(e);
+        }
+}
+
+/* ---- the bus's side -------------------------------------------------------------------------- */
+
+void manager_edit(Manager *m, const Caller *caller, const EditOptions *options,
+                  const char *const *targets, EditFunc *edit, EditDone *done, void *userdata,
+                  GDestroyNotify destroy)
+{
+        Edit *e = edit_new(m, EDIT_CHANGE, caller, options, done, userdata, destroy);
+
+        e->edit = edit;
+        e->targets = g_strdupv((char **)targets);
+        edit_queue(e);
+}
+
+void manager_reload(Manager *m, const Caller *caller, const EditOptions *options, EditDone *done,
+                    void *userdata, GDestroyNotify destroy)
+{
+        edit_queue(edit_new(m, EDIT_RELOAD, caller, options, done, userdata, destroy));
+}
+
+void manager_start(Manager *m, EditDone *done, void *userdata)
+{
+        static const Caller start = { .name = "start" };
+
+        edit_queue(edit_new(m, EDIT_START, &start, NULL, done, userdata, NULL));
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "daemon/identity.h"
+#include "daemon/journal.h"
+#include "daemon/manager.h"
+#include "daemon/opener.h"
+
+/* What the parts of the manager share. Each section belongs to the file it names. */
+
+typedef struct Unit Unit;
+typedef struct Edit Edit;
+typedef struct Target Target;
+
+typedef enum ManagerState {
+        MANAGER_STARTING,
+        MANAGER_RUNNING,
+        MANAGER_RELOADING,
+        MANAGER_STOPPING
+} ManagerState;
+
+/* One LUN of one target; holds its unit. */
+typedef struct Mapping {
+        uint16_t lun;
+        Unit *unit;
+} Mapping;
+
+/* A target as it runs, or as it is about to (Edit.builds). */
+struct Target {
+        char *name;
+        uint32_t tid;
+        Mapping *maps; /* ascending lun */
+        size_t n_maps;
+        IscsiTarget *iscsi;
+        unsigned n_sessions;
+};
+
+typedef enum PortalSource { PORTAL_PASSED, PORTAL_COMMAND_LINE, PORTAL_CONFIGURED } PortalSource;
+
+typedef struct Portal {
+        SockAddr address;
+        char text[SOCKADDR_TEXT_MAX];
+        PortalSource source;
+        int fd; /* -1 once the engine has it */
+} Portal;
+
+#define ISID_TEXT 13
+
+typedef struct SessionRow {
+        uint64_t id;
+        char *target, *initiator, *alias, *peer; /* target "" in discovery */
+        uint64_t since_usec;
+        char isid[ISID_TEXT];
+        IscsiSessionInfo *info; /* of the last answer, or NULL */
+} SessionRow;
+
+/* Lines that peers can cause, one bucket per kind. */
+typedef enum RateKind {
+        RATE_LOGIN,
+        RATE_REJECTED,
+        RATE_ENDED,
+        RATE_PROTOCOL,
+        RATE_IO_ERROR,
+        RATE_N
+} RateKind;
+
+struct Manager {
+        EventLoop *event_loop;
+        Loop *loop;
+        Engine *engine;
+        ConfigPaths paths;
+        char *state_dir, *runtime_dir, *identity_path;
+        Opener opener;
+        char *opener_socket;
+        uint64_t settle_ns;
+        void (*changed)(void *userdata);
+        void *changed_userdata;
+
+        ManagerState state;
+        Desired *desired;
+        uint64_t generation;
+        Identities *identities;
+        GHashTable *targets; /* name -> Target, owned */
+        GHashTable *tids;    /* tid -> Target */
+        uint32_t next_tid;
+
+        /* manager-unit.c */
+        GHashTable *units;          /* uuid -> Unit: those that are served */
+        GHashTable *units_by_key;   /* key -> Unit: the same and their aliases */
+        GHashTable *units_by_store; /* StoreIdentity -> Unit: whoever has it open or last had */
+        GPtrArray *unit_order;      /* Unit*, ascending uuid; NULL: to be sorted anew */
+        LoopLane open_lane, persist_lane, load_lane;
+        LoopTimer refresh;
+        size_t refresh_next;
+        unsigned n_away, n_jobs;
+        size_t n_luns;
+        LoopTask republish_task;
+        GHashTable *republish; /* Target: to be built anew */
+        GPtrArray *dropped;    /* LogicalUnit: to be retired after that */
+        RateLimit store_rate;
+
+        /* manager-edit.c */
+        GQueue edits; /* Edit*, waiting */
+        Edit *current;
+        LoopTask next_task;
+        bool stopping_engine;
+        void (*stopped)(void *userdata);
+        void *stopped_userdata;
+
+        /* manager-portal.c */
+        GArray *portals; /* Portal */
+
+        /* manager-session.c */
+        GTree *sessions; /* id -> SessionRow, ascending */
+        RateLimit rates[RATE_N];
+
+        const ManagerObserver *observer;
+        void *observer_userdata;
+};
+
+/* ---- manager.c ------------------------------------------------------------------------------- */
+
+#define OBSERVE(m, signal, ...)                                                       \
+        do {                                                                          \
+                if ((m)->observer && (m)->observer->signal)                           \
+                        (m)->observer->signal((m)->observer_userdata, ##__VA_ARGS__); \
+        } while (0)
+
+void manager_touch(Manager *m); /* generation, state or counts have moved */
+void manager_job(Manager *m, LoopLane *lane, LoopJob *job);
+Problem *problem_make(ProblemLevel level, Origin at, const char *target, const char *directive,
+                      const char *format, ...) _printf_(5, 6);
+
+/* ---- manager-target.c ------------------------------------------------------------------------ */
+
+/* Checks what config does not know: parameters, driver, addresses, accounts. -EINVAL, with reterr.
+ */
+int target_check(const TargetSpec *spec, char *reterr, size_t size);
+Target *target_new(const char *name, uint32_t tid);
+Target *target_free(Target *t); /* gives up its units */
+/* (Re)makes t->iscsi from spec and the units of t->maps. */
+int target_build(Manager *m, Target *t, const TargetSpec *spec);
+/* The map of everything in m->targets, with over (name -> Target, NULL value: gone) in place of
+ * those of the same name. */
+int targets_map(Manager *m, GHashTable *over, const Desired *d, IscsiMap **ret);
+
+/* ---- manager-unit.c -------------------------------------------------------------------------- */
+
+typedef enum UnitState {
+        UNIT_NEW,       /* nothing is open, nothing is under way */
+        UNIT_OPENING,   /* a job looks at or opens the backing store */
+        UNIT_READY,     /* the store is open */
+        UNIT_AWAY,      /* it could not be opened, or has gone; tried again */
+        UNIT_CLOSING,   /* workers let go of the store, then it is opened anew */
+        UNIT_RETIRING,  /* no longer served; workers are letting go */
+        UNIT_LINGERING, /* ... and have, but the store still has requests (ghosts) */
+        UNIT_CLOSED
+} UnitState;
+
+typedef struct UnitOwner {
+        Target *target;
+        uint16_t lun;
+} UnitOwner;
+
+struct Unit {
+        Manager *manager;
+        unsigned refs;   /* jobs and changes hold it too */
+        unsigned n_maps; /* mappings and aliases that hold it: 0 retires it */
+        UnitState state;
+        bool listed;    /* in units and units_by_key */
+        bool journaled; /* that it is away */
+        bool refused;   /* away because the configuration contradicts itself */
+        char uuid[37], naa_text[33];
+        char *key;
+        char *reason; /* why it is not ready; NULL: it is */
+        LunSpec *spec;
+        LuIdentity identity;
+        LogicalUnit *lu;     /* NULL until the unit is published */
+        Store *store;        /* open, or was before it went away */
+        bool store_readonly; /* opened so */
+        StoreIdentity store_id;
+        bool has_store_id;
+        Unit *alias;                   /* serves instead, having the same store; held */
+        bool alias_seen;               /* by looking, not only by record */
+        GPtrArray *aliases;            /* Unit*: the other side; or NULL */
+        GArray *owners;                /* UnitOwner: targets that run; or NULL */
+        Unit *predecessor, *successor; /* same key: one closes before the other opens */
+        bool job;                      /* one is under way */
+        LoopTimer retry;
+        unsigned n_retries;
+        Edit *waiter; /* waits until it is settled */
+};
+
+Unit *unit_ref(Unit *u);
+Unit *unit_unref(Unit *u);
+/* The unit that serves for u: itself, or what it is an alias of. */
+Unit *unit_resolve(Unit *u);
+bool unit_settled(const Unit *u); /* open, or it is known why not */
+/* A unit for l under key (taken): not listed, not opened, held by nobody. */
+int unit_new(Manager *m, const LunSpec *l, char *key, Unit **ret);
+void unit_hold(Unit *u);    /* a mapping begins */
+void unit_release(Unit *u); /* ... and ends: the last one retires the unit */
+void unit_list(Unit *u);    /* it is served from now on */
+void unit_set_state(Unit *u, UnitState state, const char *format, ...) _printf_(3, 4);
+void unit_closed(Unit *u); /* the store is let go of */
+/* u serves what real does. seen: looked at, not only recorded. */
+void unit_make_alias(Unit *u, Unit *real, bool seen);
+/* u's record says it is an alias, but it is another thing: an identity of its own. */
+int unit_split(Unit *u);
+/* Its LogicalUnit, made if need be (with or without a store). */
+int unit_need_lu(Unit *u);
+/* What u->lu was made with no longer fits: the next republish makes another. */
+void unit_drop_lu(Unit *u);
+/* May a running unit take over b's settings in place (true), or must it be replaced? */
+bool lun_specs_compatible(const LunSpec *a, const LunSpec *b);
+/* Do both say the same of one backing store? */
+bool lun_specs_agree(const LunSpec *a, const LunSpec *b);
+/* Takes over l's settings: those that lun_specs_compatible() leaves open. */
+void unit_update(Unit *u, const LunSpec *l);
+void unit_lu_config(const Unit *u, LuConfig *ret);
+/* Everything that serves u gets a new map, soon. */
+void unit_republish(Unit *u);
+void units_republish(Manager *m); /* now, if anything is due; not while a change publishes */
+void units_init(Manager *m);
+void units_done(Manager *m);
+void unit_own(Unit *u, Target *t, uint16_t lun);
+void unit_disown(Unit *u, Target *t, uint16_t lun);
+/* The path or, without one, the type: for messages. */
+const char *unit_name(const Unit *u);
+
+/* Carries out a change on u->lu through its coordinator; then() when it is done. */
+void unit_change(Unit *u, LogicalUnit *lu, LuChangeKind kind, Store *store, void (*then)(Unit *u));
+
+/* ---- manager-store.c ------------------------------------------------------------------------- */
+
+void unit_start(Unit *u);         /* opens the store, in jobs, and tries again until it is there */
+void unit_reopen(Unit *u);        /* closes it first */
+void unit_publish_store(Unit *u); /* what is open becomes what u->lu uses */
+void unit_journal_away(Unit *u);  /* unless it has been */
+bool store_spec_equal(const LunSpec *a, const LunSpec *b);
+void refresh_init(Manager *m);
+void refresh_stop(Manager *m);
+typedef void UnitJobDone(int r, const char *text, void *userdata);
+/* Looks at the store again, or (options) changes its options. -EBUSY: a job is under way. */
+int unit_refresh(Unit *u, UnitJobDone *done, void *userdata);
+int unit_configure(Unit *u, const char *options, UnitJobDone *done, void *userdata);
+
+/* ---- manager-edit.c -------------------------------------------------------------------------- */
+
+typedef enum EditKind { EDIT_CHANGE, EDIT_RELOAD, EDIT_START } EditKind;
+
+typedef enum EditPhase {
+        EDIT_WAITING,
+        EDIT_LOADING,    /* a job reads the fragments */
+        EDIT_SETTLING,   /* stores are being opened */
+        EDIT_PERSISTING, /* a job writes the state directory */
+        EDIT_PUBLISHING, /* workers take the map over */
+        EDIT_UNDOING,    /* a job takes back what was written */
+        EDIT_OVER
+} EditPhase;
+
+typedef struct UnitUpdate {
+        Unit *unit;
+        const LunSpec *spec;
+} UnitUpdate;
+
+struct Edit {
+        Manager *manager;
+        EditKind kind;
+        EditPhase phase;
+        struct {
+                uid_t uid;
+                pid_t pid;
+                char *unit, *name;
+        } caller;
+        EditOptions options;
+        char **targets; /* NULL: all of them may be edited */
+        EditFunc *edit;
+        EditDone *done;
+        void *userdata;
+        GDestroyNotify destroy;
+        EditResult result;
+
+        /* the two states; partial: they hold the named targets only, and before is ours */
+        bool partial;
+        Desired *before, *after;
+        GHashTable *bad; /* reload: names that failed to load; or NULL */
+        GPtrArray *diff; /* Change* */
+
+        /* manager-verify.c: how to come from one to the other */
+        GHashTable *builds;          /* name -> Target, NULL for one that goes */
+        GHashTable *candidates;      /* key -> Unit: new ones, held */
+        GHashTable *candidates_uuid; /* uuid -> Unit */
+        GHashTable *planned;         /* names of the targets that are touched */
+        GHashTable *planned_luns;    /* key -> LunSpec* */
+        GArray *updates;             /* UnitUpdate */
+
+        unsigned n_unsettled;
+        LoopTimer deadline;
+        LoopJob job;
+        int job_result;
+        char *identities; /* text to append */
+        GPtrArray *steps; /* PersistStep* */
+};
+
+void edit_unit_settled(Edit *e, Unit *u);
+/* Sets the error of e's result; returns -1. The first one stays. */
+int edit_fail(Edit *e, const char *name, const char *format, ...) _printf_(3, 4);
+void edits_init(Manager *m);
+/* What waits, and what waits for stores, is answered with an error. */
+void edits_cancel(Manager *m);
+void edit_problem(Edit *e, Problem *p); /* takes p */
+
+/* ---- manager-verify.c ------------------------------------------------------------------------ */
+
+/* Makes builds, candidates and updates for e->diff. A change that is refused: an EDIT_CHANGE fails
+ * (-1, with its error); at start and reload the name goes to refused, with a problem, and 0. */
+int edit_plan(Edit *e, GHashTable *refused);
+void edit_plan_clear(Edit *e);
+
+/* ---- manager-persist.c ----------------------------------------------------------------------- */
+
+/* What is to be written for e, into e->steps; -1 with e's error where the administrator's word
+ * stands against it. */
+int edit_plan_persist(Edit *e);
+int edit_persist(Edit *e);       /* in a job */
+void edit_persist_undo(Edit *e); /* in a job */
+void persist_step_free(void *step);
+
+/* ---- manager-session.c ----------------------------------------------------------------------- */
+
+extern const EngineEvents manager_engine_events;
+void sessions_init(Manager *m);
+unsigned sessions_count(const Manager *m, const char *target); /* by looking at each */
+/* "iqn.a, iqn.b and 3 more" of target, newly allocated; NULL: nobody. */
+char *sessions_initiators(const Manager *m, const char *target);
+
+/* ---- manager-portal.c ------------------------------------------------------------------------ */
+
+void portals_init(Manager *m);
+void portals_done(Manager *m);
+/* Binds what the service manager passed and the command line names. */
+int portals_open(Manager *m, const ManagerConfig *config, char *reterr, size_t size);
+/* Binds one that the configuration names; -EEXIST if it is there already. */
+int portal_open(Manager *m, const char *address, char *reterr, size_t size);
+/* Closes it, if it is the configuration's. */
+void portal_close(Manager *m, const char *address);
+/* Hands what is bound and not yet listened on to the engine; binds the default if there is none. */
+int portals_listen(Manager *m, char *reterr, size_t size);

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/manager-internal.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#define RETRY_FIRST NSEC_PER_SEC
+#define RETRY_MAX (10 * NSEC_PER_SEC)
+#define RETRY_PER_UNIT (20 * NSEC_PER_MSEC) /* many that are away share the attempts */
+#define CLOSING_RETRY (200 * NSEC_PER_MSEC)
+#define REFRESH_INTERVAL (5 * NSEC_PER_SEC)
+#define REFRESH_BATCH 64
+
+/* ---- jobs ------------------------------------------------------------------------------------
+ * A unit has at most one under way. Each has its own copy of what it reads, since the unit's
+ * settings may change meanwhile. */
+
+typedef struct StoreJob {
+        LoopJob job;
+        Unit *unit; /* held */
+        char *path, *type, *options;
+        StoreSpec spec;
+        Store *store; /* refresh, configure: held; open: the result */
+        StoreIdentity id;
+        StoreError error;
+        int result;
+        UnitJobDone *done;
+        void *userdata;
+} StoreJob;
+
+static StoreJob *store_job_new(Unit *u, void (*work)(LoopJob *), void (*done)(LoopJob *))
+{
+        const LunSpec *l = u->spec;
+        StoreJob *j = g_new0(StoreJob, 1);
+
+        j->job.work = work;
+        j->job.done = done;
+        j->unit = unit_ref(u);
+        j->path = g_strdup(l->path);
+        j->type = g_strdup(l->bs_type);
+        j->options = g_strdup(l->bs_options);
+        j->spec = (StoreSpec){
+                .type = j->type,
+                .path = j->path,
+                .options = j->options,
+                .size = l->size,
+                .readonly = l->readonly,
+                .direct = l->direct,
+                .sync = l->sync,
+                .allow_in_use = l->allow_in_use,
+                .granularity = l->block_size,
+                .open_path = opener_open,
+                .open_userdata = &u->manager->opener,
+        };
+        u->job = true;
+        u->manager->n_jobs++;
+        return j;
+}
+
+/* The unit, on which nothing is under way any more; false: it is not served any more. */
+static bool store_job_over(StoreJob *j)
+{
+        Unit *u = j->unit;
+
+        u->job = false;
+        u->manager->n_jobs--;
+        return u->state < UNIT_CLOSING && u->manager->state != MANAGER_STOPPING;
+}
+
+static void store_job_free(StoreJob *j)
+{
+        store_unref(j->store);
+        unit_unref(j->unit);
+        g_free(j->path);
+        g_free(j->type);
+        g_free(j->options);
+        g_free(j);
+}
+
+static StoreJob *from_job(LoopJob *job)
+{
+        return CONTAINER_OF(job, StoreJob, job);
+}
+
+/* ---- away and back --------------------------------------------------------------------------- */
+
+static void journal_unit(Unit *u, int priority, const char *id, const char *format,
+                         const char *text)
+{
+        Manager *m = u->manager;
+        const UnitOwner *owner =
+                u->owners && u->owners->len > 0 ? &g_array_index(u->owners, UnitOwner, 0) : NULL;
+        unsigned suppressed;
+        char lun[8] = "";
+
+        if (!ratelimit_pass(&m->store_rate, loop_now(m->loop), &suppressed))
+                return;
+        if (owner)
+                snprintf(lun, sizeof(lun), "%u", owner->lun);
+        log_send(priority, id,
+                 LOG_FIELDS({ "TARGET", owner ? owner->target->name : NULL }, { "LUN", lun },
+                            { "UNIT_UUID", u->uuid }, { "BACKING_STORE", unit_name(u) },
+                            { "REASON", text }),
+                 format, unit_name(u), text);
+}
+
+static void retry_later(Unit *u)
+{
+        Manager *m = u->manager;
+        uint64_t most = MAX(RETRY_MAX, m->n_away * RETRY_PER_UNIT);
+        uint64_t wait = min_u64(RETRY_FIRST << MIN(u->n_retries, 10U), most);
+
+        u->n_retries++;
+        loop_timer_in(m->loop, &u->retry, wait);
+}
+
+void unit_journal_away(Unit *u)
+{
+        if (u->journaled)
+                return;
+        u->journaled = true;
+        journal_unit(u, LOG_WARNING, MSG_STORE_AWAY, "Not ready: %s: %s", u->reason);
+}
+
+static void unit_away(Unit *u, const char *reason)
+{
+        bool was_ready = u->state == UNIT_READY;
+
+        unit_set_state(u, UNIT_AWAY, "%s", reason);
+        if (u->listed)
+                unit_journal_away(u);
+        if (was_ready)
+                unit_publish_store(u);
+        retry_later(u);
+}
+
+/* What the workers were given fits what is open now, or a new LogicalUnit takes its place: block
+ * geometry cannot change under an initiator's feet. */
+static bool lu_fits(const Unit *u)
+{
+        const LuConfig *old = lu_config(u->lu);
+        LuConfig new;
+
+        unit_lu_config(u, &new);
+        return old->lbppbe == new.lbppbe && old->thin == new.thin &&
+               old->rotation_rate ==
+                       new.rotation_rate &&memcmp(&old->identity, &new.identity,
+                                                  sizeof(new.identity)) == 0;
+}
+
+void unit_publish_store(Unit *u)
+{
+        Store *store = u->state == UNIT_READY && u->spec->online ? u->store : NULL;
+
+        if (!u->lu)
+                return;
+        if (store && !lu_fits(u)) {
+                unit_drop_lu(u);
+                unit_republish(u);
+                return;
+        }
+        unit_change(u, u->lu, LU_CHANGE_STORE, store, NULL);
+        if (store)
+                unit_change(u, u->lu, LU_CHANGE_STATE, NULL, NULL);
+}
+
+static void unit_ready(Unit *u)
+{
+        u->n_retries = 0;
+        u->refused = false;
+        unit_set_state(u, UNIT_READY, NULL);
+        if (u->journaled) {
+                journal_unit(u, LOG_NOTICE, MSG_STORE_READY, "Ready: %s%s", "");
+                u->journaled = false;
+        }
+        unit_publish_store(u);
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+bool store_spec_equal(const LunSpec *a, const LunSpec *b)
+{
+        return g_strcmp0(a->bs_type, b->bs_type) == 0 &&
+               g_strcmp0(a->bs_options, b->bs_options) == 0 && a->direct == b->direct &&
+               a->sync == b->sync && a->size == b->size;
+}
+
+static void claim_store_id(Unit *u, const StoreIdentity *id)
+{
+        Manager *m = u->manager;
+
+        if (u->has_store_id && g_hash_table_lookup(m->units_by_store, &u->store_id) == u)
+                g_hash_table_remove(m->units_by_store, &u->store_id);
+        u->store_id = *id;
+        u->has_store_id = id->kind != 0;
+        if (u->has_store_id)
+                g_hash_table_replace(m->units_by_store, &u->store_id, u);
+}
+
+static void open_work(LoopJob *job)
+{
+        StoreJob *j = from_job(job);
+
+        j->result = store_open(&j->spec, &j->store, &j->error);
+}
+
+static void open_done(LoopJob *job)
+{
+        StoreJob *j = from_job(job);
+        Unit *u = j->unit;
+
+        if (!store_job_over(j))
+                ;
+        else if (j->result < 0) {
+                u->refused = j->result != -ENOENT && j->result != -ENXIO && j->result != -ENODEV;
+                unit_away(u, *j->error.text ? j->error.text : strerror(-j->result));
+        } else {
+                StoreIdentity id = store_identity(j->store);
+
+                u->store = TAKE_PTR(j->store);
+                u->store_readonly = j->spec.readonly;
+                claim_store_id(u, &id);
+                unit_ready(u);
+        }
+        store_job_free(j);
+}
+
+static void unit_open(Unit *u)
+{
+        StoreJob *j = store_job_new(u, open_work, open_done);
+
+        manager_job(u->manager, &u->manager->open_lane, &j->job);
+}
+
+/* What is at path, without opening it: so that two names of one thing are one unit, and a device
+ * that is ours already is not opened a second time. */
+static void look_work(LoopJob *job)
+{
+        StoreJob *j = from_job(job);
+        struct stat st;
+        int fd;
+
+        fd = opener_open(j->path, O_PATH | O_CLOEXEC, j->spec.open_userdata);
+        if (fd < 0)
+                j->result = fd;
+        else if (fstat(fd, &st) < 0)
+                j->result = -errno;
+        else if (S_ISBLK(st.st_mode))
+                j->id = (StoreIdentity){ .kind = 2, .a = st.st_rdev };
+        else
+                j->id = (StoreIdentity){ .kind = 1, .a = st.st_dev, .b = st.st_ino };
+        safe_close(fd);
+}
+
+/* The same file or device as other, which is served. */
+static void meet_served(Unit *u, Unit *other)
+{
+        const LunSpec *l = other->spec;
+
+        if (lun_specs_agree(u->spec, l)) {
+                identities_alias(u->manager->identities, u->key, other->key);
+                unit_make_alias(u, other, true);
+                unit_set_state(u, UNIT_NEW, NULL);
+                return;
+        }
+        u->refused = true;
+        unit_set_state(u, UNIT_AWAY,
+                       "%s is the same as %s (%s:%u), which is configured differently; one disk "
+                       "has one configuration",
+                       unit_name(u), unit_name(other), l->at.file ? l->at.file : "", l->at.line);
+        retry_later(u);
+}
+
+/* ... as other, which is no longer served, but not closed yet. */
+static void meet_leaving(Unit *u, Unit *other)
+{
+        if (other->state == UNIT_LINGERING && store_spec_equal(u->spec, other->spec) &&
+            other->store_readonly == u->spec->readonly) {
+                /* the store knows what is still under way in it: go on with the same one */
+                StoreIdentity id = other->store_id;
+
+                u->store = store_ref(other->store);
+                u->store_readonly = other->store_readonly;
+                claim_store_id(u, &id);
+                unit_ready(u);
+                return;
+        }
+        unit_set_state(u, UNIT_OPENING, "%s: requests of its earlier use are still under way",
+                       unit_name(u));
+        loop_timer_in(u->manager->loop, &u->retry, CLOSING_RETRY);
+}
+
+static void looked(Unit *u, const StoreIdentity *id)
+{
+        Unit *other = g_hash_table_lookup(u->manager->units_by_store, id);
+
+        if (u->alias && !u->alias_seen && other != u->alias) {
+                /* recorded as the same thing, but it no longer is */
+                if (u->alias->has_store_id && unit_split(u) < 0) {
+                        unit_away(u, "No identity could be made");
+                        return;
+                }
+                if (u->alias) { /* not yet known what the other is */
+                        loop_timer_in(u->manager->loop, &u->retry, CLOSING_RETRY);
+                        return;
+                }
+        }
+        if (!other || other == u) {
+                claim_store_id(u, id);
+                unit_open(u);
+        } else if (other->state < UNIT_CLOSING)
+                meet_served(u, other);
+        else
+                meet_leaving(u, other);
+}
+
+static void look_done(LoopJob *job)
+{
+        StoreJob *j = from_job(job);
+        Unit *u = j->unit;
+        g_autofree char *reason = NULL;
+
+        if (!store_job_over(j))
+                ;
+        else if (j->result < 0) {
+                reason = g_strdup_printf("%s: %s", j->path, strerror(-j->result));
+                unit_away(u, reason);
+        } else
+                looked(u, &j->id);
+        store_job_free(j);
+}
+
+static void again_done(LoopJob *job);
+static void refresh_work(LoopJob *job);
+
+void unit_start(Unit *u)
+{
+        Manager *m = u->manager;
+        StoreJob *j;
+
+        if (u->job || u->predecessor || u->state >= UNIT_RETIRING || m->state == MANAGER_STOPPING)
+                return;
+        if (u->store && u->state == UNIT_AWAY) {
+                /* it was open: the same store comes back, with what it remembers */
+                j = store_job_new(u, refresh_work, again_done);
+                j->store = store_ref(u->store);
+                manager_job(m, store_lane(u->store), &j->job);
+                return;
+        }
+        if (u->state != UNIT_AWAY)
+                unit_set_state(u, UNIT_OPENING, "%s is being opened", unit_name(u));
+        if (!u->spec->path) {
+                unit_open(u);
+                return;
+        }
+        j = store_job_new(u, look_work, look_done);
+        manager_job(m, &m->open_lane, &j->job);
+}
+
+static void reopen_closed(Unit *u)
+{
+        if (u->state != UNIT_CLOSING)
+                return;
+        u->store = store_unref(u->store);
+        u->state = UNIT_NEW;
+        unit_start(u);
+}
+
+void unit_reopen(Unit *u)
+{
+        loop_timer_cancel(u->manager->loop, &u->retry);
+        unit_set_state(u, UNIT_CLOSING, "%s is being opened anew", unit_name(u));
+        if (u->lu)
+                unit_change(u, u->lu, LU_CHANGE_STORE, NULL, reopen_closed);
+        else
+                reopen_closed(u);
+}
+
+/* ---- refreshing ------------------------------------------------------------------------------ */
+
+static void refresh_work(LoopJob *job)
+{
+        StoreJob *j = from_job(job);
+
+        j->result = store_refresh(j->store, &j->spec, &j->error);
+}
+
+/* After store_refresh() of a unit whose store is open. */
+static void refreshed(Unit *u, StoreJob *j)
+{
+        StoreIdentity id = store_identity(j->store);
+        const char *text = *j->error.text ? j->error.text : strerror(-j->result);
+
+        if (j->result < 0) {
+                unit_away(u, text);
+                return;
+        }
+        if (u->has_store_id && memcmp(&id, &u->store_id, sizeof(id)) != 0)
+                claim_store_id(u, &id);
+        if (u->state == UNIT_AWAY)
+                unit_ready(u);
+        if (j->result > 0 && u->lu) {
+                unit_change(u, u->lu, LU_CHANGE_SIZE, NULL, NULL);
+                OBSERVE(u->manager, unit_changed, u->uuid);
+        }
+}
+
+static void again_done(LoopJob *job)
+{
+        StoreJob *j = from_job(job);
+
+        if (store_job_over(j) && j->unit->store == j->store)
+                refreshed(j->unit, j);
+        if (j->done)
+                j->done(j->result < 0 ? j->result : 0, j->error.text, j->userdata);
+        store_job_free(j);
+}
+
+int unit_refresh(Unit *u, UnitJobDone *done, void *userdata)
+{
+        StoreJob *j;
+
+        if (u->job || !u->store)
+                return -EBUSY;
+        j = store_job_new(u, refresh_work, again_done);
+        j->store = store_ref(u->store);
+        j->done = done;
+        j->userdata = userdata;
+        manager_job(u->manager, store_lane(u->store), &j->job);
+        return 0;
+}
+
+static void configure_work(LoopJob *job)
+{
+        StoreJob *j = from_job(job);
+
+        j->result = store_configure(j->store, j->options, &j->error);
+}
+
+static void configure_done(LoopJob *job)
+{
+        StoreJob *j = from_job(job);
+
+        (void)store_job_over(j);
+        j->done(j->result, j->error.text, j->userdata);
+        store_job_free(j);
+}
+
+int unit_configure(Unit *u, const char *options, UnitJobDone *done, void *userdata)
+{
+        StoreJob *j;
+
+        if (u->job || !u->store)
+                return -EBUSY;
+        j = store_job_new(u, configure_work, configure_done);
+        j->store = store_ref(u->store);
+        g_free(j->options);
+        j->options = g_strdup(options);
+        j->done = done;
+        j->userdata = userdata;
+        /* not on the store's lane: what hangs there is perhaps what is to be undone */
+        manager_job(u->manager, &u->manager->open_lane, &j->job);
+        return 0;
+}
+
+/* Round robin over all units, so that many cost no more than few. */
+static void on_refresh(LoopTimer *timer)
+{
+        Manager *m = CONTAINER_OF(timer, Manager, refresh);
+        size_t n = g_hash_table_size(m->units_by_key), begun = 0;
+        GHashTableIter iter;
+        gpointer value;
+        size_t i = 0;
+
+        if (m->refresh_next >= n)
+                m->refresh_next = 0;
+        g_hash_table_iter_init(&iter, m->units_by_key);
+        while (begun < REFRESH_BATCH && g_hash_table_iter_next(&iter, NULL, &value)) {
+                Unit *u = value;
+
+                if (i++ < m->refresh_next)
+                        continue;
+                m->refresh_next++;
+                if (u->state == UNIT_READY && u->spec->path && unit_refresh(u, NULL, NULL) == 0)
+                        begun++;
+        }
+        loop_timer_in(m->loop, &m->refresh, REFRESH_INTERVAL);
+}
+
+void refresh_init(Manager *m)
+{
+        m->refresh.fire = on_refresh;
+        loop_timer_in(m->loop, &m->refresh, REFRESH_INTERVAL);
+}
+
+void refresh_stop(Manager *m)
+{
+        loop_timer_cancel(m->loop, &m->refresh);
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/manager-internal.h"
+
+#include <stdio.h>
+
+#define PORTAL_GROUP 1
+
+Target *target_new(const char *name, uint32_t tid)
+{
+        Target *t = g_new0(Target, 1);
+
+        t->name = g_strdup(name);
+        t->tid = tid;
+        return t;
+}
+
+Target *target_free(Target *t)
+{
+        if (!t)
+                return NULL;
+        for (size_t i = 0; i < t->n_maps; i++)
+                unit_release(t->maps[i].unit);
+        iscsi_target_unref(t->iscsi);
+        g_free(t->maps);
+        g_free(t->name);
+        g_free(t);
+        return NULL;
+}
+
+/* ---- what a target of the desired state is to the workers ------------------------------------ */
+
+typedef struct TargetParts {
+        IscsiTargetConfig config;
+        IscsiAccount *incoming, outgoing;
+        AddrPrefix *addresses;
+} TargetParts;
+
+static void target_parts_clear(TargetParts *p)
+{
+        /* secrets do not stay behind in freed memory */
+        if (p->incoming)
+                explicit_bzero(p->incoming, p->config.n_incoming * sizeof(IscsiAccount));
+        explicit_bzero(&p->outgoing, sizeof(p->outgoing));
+        g_free(p->incoming);
+        g_free(p->addresses);
+}
+
+static int account_make(const AccountSpec *spec, IscsiAccount *ret, char *reterr, size_t size)
+{
+        if (strlen(spec->user) >= sizeof(ret->user) || strlen(spec->secret) >= sizeof(ret->secret))
+                return snprintf(reterr, size, "user name or secret is longer than %zu bytes",
+                                sizeof(ret->user) - 1),
+                       -EINVAL;
+        g_strlcpy(ret->user, spec->user, sizeof(ret->user));
+        g_strlcpy(ret->secret, spec->secret, sizeof(ret->secret));
+        return 0;
+}
+
+static int accounts_make(const GPtrArray *specs, IscsiAccount **ret, size_t *ret_n, char *reterr,
+                         size_t size)
+{
+        *ret_n = specs->len;
+        *ret = specs->len > 0 ? g_new0(IscsiAccount, specs->len) : NULL;
+        for (guint i = 0; i < specs->len; i++) {
+                int r = account_make(g_ptr_array_index(specs, i), &(*ret)[i], reterr, size);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int acl_make(const TargetSpec *spec, TargetParts *p, char *reterr, size_t size)
+{
+        IscsiAcl *acl = &p->config.acl;
+        guint n = spec->addresses->len;
+
+        p->addresses = g_new0(AddrPrefix, MAX(n, 1U));
+        acl->addresses = p->addresses;
+        /* as in stgt: who writes no rule at all admits everybody */
+        if (!spec->access_given) {
+                p->addresses[0] = (AddrPrefix){ .family = AF_UNSPEC };
+                acl->n_addresses = 1;
+                return 0;
+        }
+        for (guint i = 0; i < n; i++) {
+                const char *text = g_ptr_array_index(spec->addresses, i);
+
+                if (addr_prefix_parse(text, &p->addresses[i]) < 0)
+                        return snprintf(reterr, size,
+                                        "initiator-address %s: expected an address, a prefix or "
+                                        "ALL",
+                                        text),
+                               -EINVAL;
+        }
+        acl->n_addresses = n;
+        acl->names = (char **)spec->names->pdata;
+        acl->n_names = spec->names->len;
+        return 0;
+}
+
+static int params_make(const TargetSpec *spec, IscsiParams *ret, char *reterr, size_t size)
+{
+        iscsi_params_default(ret);
+        for (guint i = 0; i < spec->params->len; i++) {
+                const ConfigParam *p = g_ptr_array_index(spec->params, i);
+                int r = iscsi_params_set(ret, p->name, p->value, reterr, size);
+
+                if (r == -ENOENT)
+                        return snprintf(reterr, size, "%s: there is no such parameter", p->name),
+                               -EINVAL;
+                if (r < 0)
+                        return -EINVAL;
+        }
+        return 0;
+}
+
+static int parts_make(const TargetSpec *spec, TargetParts *p, char *reterr, size_t size)
+{
+        int r;
+
+        p->config.name = spec->name;
+        p->config.alias = spec->alias;
+        p->config.tpgt = PORTAL_GROUP;
+        p->config.online = spec->online;
+        r = params_make(spec, &p->config.params, reterr, size);
+        if (r < 0)
+                return r;
+        r = acl_make(spec, p, reterr, size);
+        if (r < 0)
+                return r;
+        r = accounts_make(spec->incoming, &p->incoming, &p->config.n_incoming, reterr, size);
+        if (r < 0)
+                return r;
+        p->config.incoming = p->incoming;
+        if (spec->outgoing) {
+                r = account_make(spec->outgoing, &p->outgoing, reterr, size);
+                if (r < 0)
+                        return r;
+                p->config.outgoing = &p->outgoing;
+        }
+        return 0;
+}
+
+int target_check(const TargetSpec *spec, char *reterr, size_t size)
+{
+        TargetParts parts = { 0 };
+        int r;
+
+        if (spec->driver && !STREQ(spec->driver, "iscsi"))
+                return snprintf(reterr, size, "driver %s is not supported yet", spec->driver),
+                       -EINVAL;
+        r = parts_make(spec, &parts, reterr, size);
+        target_parts_clear(&parts);
+        return r;
+}
+
+static int luns_build(const Target *t, LunMap **ret)
+{
+        LunMapEntry *entries = g_new0(LunMapEntry, MAX(t->n_maps, (size_t)1));
+        int r = 0;
+
+        for (size_t i = 0; i < t->n_maps && r >= 0; i++) {
+                Unit *u = unit_resolve(t->maps[i].unit);
+
+                r = unit_need_lu(u);
+                entries[i] = (LunMapEntry){ .lun = t->maps[i].lun, .lu = u->lu };
+        }
+        if (r >= 0)
+                r = lun_map_new(entries, t->n_maps, ret);
+        g_free(entries);
+        return r;
+}
+
+int target_build(Manager *m, Target *t, const TargetSpec *spec)
+{
+        TargetParts parts = { 0 };
+        IscsiTarget *built = NULL;
+        char text[256];
+        int r;
+
+        r = parts_make(spec, &parts, text, sizeof(text));
+        parts.config.id = t->tid;
+        if (r >= 0)
+                r = luns_build(t, &parts.config.luns);
+        if (r >= 0)
+                r = iscsi_target_new(&parts.config, &built);
+        lun_map_unref(parts.config.luns);
+        target_parts_clear(&parts);
+        if (r < 0)
+                return r;
+        iscsi_target_unref(t->iscsi);
+        t->iscsi = built;
+        return 0;
+}
+
+/* ---- the map --------------------------------------------------------------------------------- */
+
+static GPtrArray *targets_collect(Manager *m, GHashTable *over)
+{
+        GPtrArray *all = g_ptr_array_new();
+        GHashTableIter iter;
+        gpointer name, value;
+
+        g_hash_table_iter_init(&iter, m->targets);
+        while (g_hash_table_iter_next(&iter, &name, &value))
+                if (!over || !g_hash_table_contains(over, name))
+                        g_ptr_array_add(all, ((Target *)value)->iscsi);
+        if (!over)
+                return all;
+        g_hash_table_iter_init(&iter, over);
+        while (g_hash_table_iter_next(&iter, &name, &value))
+                if (value)
+                        g_ptr_array_add(all, ((Target *)value)->iscsi);
+        return all;
+}
+
+static IscsiPortalConfig *portals_collect(const Manager *m)
+{
+        IscsiPortalConfig *all = g_new0(IscsiPortalConfig, MAX(m->portals->len, 1U));
+
+        for (guint i = 0; i < m->portals->len; i++)
+                all[i] = (IscsiPortalConfig){
+                        .address = g_array_index(m->portals, Portal, i).address,
+                        .tpgt = PORTAL_GROUP,
+                };
+        return all;
+}
+
+int targets_map(Manager *m, GHashTable *over, const Desired *d, IscsiMap **ret)
+{
+        g_autoptr(GPtrArray) targets = targets_collect(m, over);
+        g_autofree IscsiPortalConfig *portals = portals_collect(m);
+        IscsiAccount *incoming = NULL, outgoing = { 0 };
+        IscsiMapConfig config = {
+                .generation = m->generation + 1,
+                .targets = (IscsiTarget *const *)targets->pdata,
+                .n_targets = targets->len,
+                .portals = portals,
+                .n_portals = m->portals->len,
+        };
+        char text[256];
+        int r;
+
+        r = accounts_make(d->discovery_incoming, &incoming, &config.n_discovery_incoming, text,
+                          sizeof(text));
+        config.discovery_incoming = incoming;
+        if (r >= 0 && d->discovery_outgoing) {
+                r = account_make(d->discovery_outgoing, &outgoing, text, sizeof(text));
+                config.discovery_outgoing = &outgoing;
+        }
+        if (r >= 0)
+                r = iscsi_map_new(&config, ret);
+        if (incoming)
+                explicit_bzero(incoming, d->discovery_incoming->len * sizeof(*incoming));
+        explicit_bzero(&outgoing, sizeof(outgoing));
+        g_free(incoming);
+        return r;
+}

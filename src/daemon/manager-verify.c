@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/manager-internal.h"
+
+#include <stdio.h>
+
+/* How a change is to be carried out, and what stands against it. Everything here looks things up
+ * by key, so that the cost is that of what changes and not of what there is. */
+
+typedef struct Plan {
+        Edit *e;
+        GHashTable *refused;
+        const TargetSpec *spec; /* the target at hand */
+} Plan;
+
+/* A change is refused: fails a client's change (-1), leaves the target out of a load (0). */
+static int refuse(Plan *p, const char *error, Origin at, const char *directive, const char *text)
+{
+        const char *name = p->spec->name;
+
+        if (p->e->kind == EDIT_CHANGE)
+                return edit_fail(p->e, error, "%s: %s%s%s", name, directive ? directive : "",
+                                 directive ? ": " : "", text);
+        edit_problem(p->e, problem_make(PROBLEM_ERROR, at, name, directive, "%s", text));
+        g_hash_table_add(p->refused, g_strdup(name));
+        return 0;
+}
+
+static bool is_refused(const Plan *p)
+{
+        return g_hash_table_contains(p->refused, p->spec->name);
+}
+
+/* ---- who is in the way ----------------------------------------------------------------------- */
+
+/* What would take a disk away from an initiator is done only when forced. */
+static int check_in_use(Plan *p, Origin at, const char *what)
+{
+        Manager *m = p->e->manager;
+        const Target *t = g_hash_table_lookup(m->targets, p->spec->name);
+        g_autofree char *who = NULL, *text = NULL;
+
+        if (p->e->options.force || !t || t->n_sessions == 0)
+                return 0;
+        who = sessions_initiators(m, t->name);
+        text = g_strdup_printf("in use by %s; end the sessions first, or use force to %s",
+                               who ? who : "an initiator", what);
+        return refuse(p, ERROR_IN_USE, at, NULL, text);
+}
+
+static int check_change(Plan *p, const Change *c)
+{
+        switch (c->kind) {
+        case CHANGE_REMOVE_TARGET:
+                return check_in_use(p, c->before->at, "remove it under them");
+        case CHANGE_TARGET:
+                if (c->before->online && !c->after->online)
+                        return check_in_use(p, c->after->at, "take it offline under them");
+                return 0;
+        case CHANGE_REPLACE_LUN:
+                return check_in_use(p, c->lun_after->at, "replace the LUN under them");
+        default:
+                return 0;
+        }
+}
+
+/* ---- targets --------------------------------------------------------------------------------- */
+
+static int check_target(Plan *p)
+{
+        Manager *m = p->e->manager;
+        const TargetSpec *spec = p->spec;
+        const Target *holder = g_hash_table_lookup(m->tids, GUINT_TO_POINTER(spec->tid));
+        char text[256];
+
+        if (target_check(spec, text, sizeof(text)) < 0)
+                return refuse(p, ERROR_INVALID, spec->at, NULL, text);
+        if (spec->tid == 0 || !holder || STREQ(holder->name, spec->name) ||
+            (g_hash_table_contains(p->e->builds, holder->name) &&
+             !g_hash_table_lookup(p->e->builds, holder->name)))
+                return 0;
+        snprintf(text, sizeof(text), "%u is the number of %.200s", spec->tid, holder->name);
+        return refuse(p, ERROR_EXISTS, spec->at, "controller_tid", text);
+}
+
+static bool tid_is_free(const Edit *e, uint32_t tid)
+{
+        GHashTableIter iter;
+        gpointer t;
+
+        if (g_hash_table_contains(e->manager->tids, GUINT_TO_POINTER(tid)))
+                return false;
+        if (!e->partial)
+                return true;
+        g_hash_table_iter_init(&iter, e->builds);
+        while (g_hash_table_iter_next(&iter, NULL, &t))
+                if (t && ((Target *)t)->tid == tid)
+                        return false;
+        return true;
+}
+
+static uint32_t tid_for(Plan *p)
+{
+        Manager *m = p->e->manager;
+        const Target *old = g_hash_table_lookup(m->targets, p->spec->name);
+
+        if (p->spec->tid > 0)
+                return p->spec->tid;
+        if (old)
+                return old->tid;
+        do
+                m->next_tid = m->next_tid >= INT32_MAX ? 1 : m->next_tid + 1;
+        while (!tid_is_free(p->e, m->next_tid));
+        return m->next_tid;
+}
+
+/* ---- units ----------------------------------------------------------------------------------- */
+
+static int check_lun(Plan *p, const LunSpec *l)
+{
+        const StoreType *type = store_type_find(l->bs_type);
+        g_autofree char *text = NULL;
+
+        if (l->direct_store)
+                return refuse(p, ERROR_NOT_SUPPORTED, l->at, "direct-store",
+                              "passing a device through is not yet supported");
+        if (l->device_type && !STREQ(l->device_type, "disk"))
+                return refuse(p, ERROR_NOT_SUPPORTED, l->at, "device-type",
+                              "only disk is supported yet");
+        if (!type) {
+                text = g_strdup_printf("there is no backing store type %s", l->bs_type);
+                return refuse(p, ERROR_NOT_SUPPORTED, l->at, "bs-type", text);
+        }
+        if (type->needs_path && !l->path)
+                return refuse(p, ERROR_INVALID, l->at, "backing-store", "a path is required");
+        if (type->needs_size && l->size == 0)
+                return refuse(p, ERROR_INVALID, l->at, "size", "a size is required for this type");
+        return 0;
+}
+
+/* Is u mapped by a target that this change leaves as it is? */
+static const Target *other_owner(const Plan *p, const Unit *u)
+{
+        for (guint i = 0; u->owners && i < u->owners->len; i++) {
+                Target *t = g_array_index(u->owners, UnitOwner, i).target;
+
+                if (!g_hash_table_contains(p->e->planned, t->name))
+                        return t;
+        }
+        for (guint i = 0; u->aliases && i < u->aliases->len; i++) {
+                const Target *t = other_owner(p, g_ptr_array_index(u->aliases, i));
+
+                if (t)
+                        return t;
+        }
+        return NULL;
+}
+
+static int refuse_conflict(Plan *p, const LunSpec *l, const char *target, const LunSpec *other)
+{
+        g_autofree char *text = g_strdup_printf(
+                "%s is served by %s too (%s:%u), with another configuration; one disk has one "
+                "configuration, and one set of reservations, whatever path leads to it",
+                l->path ? l->path : l->bs_type, target, other->at.file ? other->at.file : "-",
+                other->at.line);
+
+        return refuse(p, ERROR_INVALID, l->at, NULL, text);
+}
+
+/* A recorded identity that somebody else has: the same thing under two names, as was seen once. One
+ * that is written twice is a mistake. */
+static int adopt_identity(Plan *p, const LunSpec *l, Unit *u, Unit *predecessor)
+{
+        Edit *e = p->e;
+        Unit *other = g_hash_table_lookup(e->candidates_uuid, u->uuid);
+        g_autofree char *text = NULL;
+
+        if (!other)
+                other = g_hash_table_lookup(e->manager->units, u->uuid);
+        if (!other || other == predecessor) {
+                g_hash_table_insert(e->candidates_uuid, u->uuid, u);
+                return 0;
+        }
+        if (l->uuid || other->spec->uuid) {
+                text = g_strdup_printf(
+                        "%s is the identity of %s (%s:%u)", u->uuid, unit_name(other),
+                        other->spec->at.file ? other->spec->at.file : "-", other->spec->at.line);
+                return refuse(p, ERROR_EXISTS, l->at, "uuid", text);
+        }
+        if (lun_specs_agree(u->spec, other->spec))
+                unit_make_alias(u, unit_resolve(other), false);
+        else
+                return refuse_conflict(p, l, unit_name(other), other->spec);
+        return 0;
+}
+
+static int new_candidate(Plan *p, const LunSpec *l, char *key, Unit *predecessor, Unit **ret)
+{
+        Edit *e = p->e;
+        Unit *u;
+        int r;
+
+        r = unit_new(e->manager, l, key, &u);
+        if (r < 0)
+                return refuse(p, ERROR_INVALID, l->at, "uuid", "no identity can be made of it");
+        unit_hold(u);
+        g_hash_table_insert(e->candidates, u->key, u);
+        if (predecessor) {
+                u->predecessor = predecessor;
+                if (predecessor->successor) { /* of a change that was taken back */
+                        predecessor->successor->predecessor = NULL;
+                        unit_unref(predecessor->successor);
+                }
+                predecessor->successor = unit_ref(u);
+        }
+        *ret = u;
+        return adopt_identity(p, l, u, predecessor);
+}
+
+static int plan_running(Plan *p, const LunSpec *l, char *key, Unit *old, Unit **ret)
+{
+        bool same = lun_specs_agree(old->spec, l);
+        bool in_place = same || lun_specs_compatible(old->spec, l);
+        const Target *owner = same ? NULL : other_owner(p, old);
+        UnitUpdate update = { old, l };
+        int r;
+
+        if (owner) {
+                g_free(key);
+                return refuse_conflict(p, l, owner->name, old->spec);
+        }
+        if (!in_place) {
+                r = check_in_use(p, l->at, "replace the LUN under them");
+                if (r < 0 || is_refused(p)) {
+                        g_free(key);
+                        return r;
+                }
+                return new_candidate(p, l, key, old, ret);
+        }
+        g_free(key);
+        if (!same)
+                g_array_append_val(p->e->updates, update);
+        *ret = old;
+        return 0;
+}
+
+/* The unit that l is to be served by; *ret is NULL if it was refused. */
+static int plan_unit(Plan *p, const LunSpec *l, Unit **ret)
+{
+        Edit *e = p->e;
+        char *key = identity_key(p->spec->name, l);
+        Unit *u = g_hash_table_lookup(e->candidates, key);
+        const LunSpec *planned = g_hash_table_lookup(e->planned_luns, key);
+
+        *ret = NULL;
+        if (planned && !lun_specs_agree(planned, l)) {
+                g_free(key);
+                return refuse_conflict(p, l, "another target", planned);
+        }
+        if (!planned)
+                g_hash_table_insert(e->planned_luns, g_strdup(key), (gpointer)l);
+        if (u) {
+                *ret = u;
+                g_free(key);
+                return 0;
+        }
+        u = g_hash_table_lookup(e->manager->units_by_key, key);
+        if (u && planned) { /* the update is noted already */
+                *ret = u;
+                g_free(key);
+                return 0;
+        }
+        if (u)
+                return plan_running(p, l, key, u, ret);
+        return new_candidate(p, l, key, NULL, ret);
+}
+
+static int plan_luns(Plan *p, Target *t)
+{
+        const GPtrArray *luns = p->spec->luns;
+
+        t->maps = g_new0(Mapping, MAX(luns->len, 1U));
+        for (guint i = 0; i < luns->len; i++) {
+                const LunSpec *l = g_ptr_array_index(luns, i);
+                Unit *u = NULL;
+
+                if (check_lun(p, l) < 0)
+                        return -1;
+                if (is_refused(p))
+                        return 0;
+                if (plan_unit(p, l, &u) < 0)
+                        return -1;
+                if (is_refused(p) || !u)
+                        return 0;
+                unit_hold(u);
+                t->maps[t->n_maps++] = (Mapping){ .lun = l->lun, .unit = u };
+        }
+        return 0;
+}
+
+static int plan_target(Plan *p)
+{
+        Edit *e = p->e;
+        Target *t;
+
+        if (check_target(p) < 0)
+                return -1;
+        if (is_refused(p))
+                return 0;
+        t = target_new(p->spec->name, tid_for(p));
+        g_hash_table_replace(e->builds, t->name, t);
+        return plan_luns(p, t);
+}
+
+/* ---- the plan -------------------------------------------------------------------------------- */
+
+static void plan_begin(Edit *e)
+{
+        e->builds = g_hash_table_new(g_str_hash, g_str_equal);
+        e->planned = g_hash_table_new(g_str_hash, g_str_equal);
+        e->candidates = g_hash_table_new(g_str_hash, g_str_equal);
+        e->candidates_uuid = g_hash_table_new(g_str_hash, g_str_equal);
+        e->planned_luns = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        e->updates = g_array_new(FALSE, FALSE, sizeof(UnitUpdate));
+}
+
+static void release_candidates(Edit *e)
+{
+        GHashTableIter iter;
+        gpointer value;
+
+        g_hash_table_iter_init(&iter, e->candidates);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                Unit *u = value;
+
+                u->waiter = NULL;
+                g_hash_table_iter_remove(&iter); /* before the key goes */
+                unit_release(u);
+        }
+}
+
+static void release_builds(Edit *e)
+{
+        GHashTableIter iter;
+        gpointer value;
+
+        g_hash_table_iter_init(&iter, e->builds);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                g_hash_table_iter_remove(&iter);
+                target_free(value);
+        }
+}
+
+void edit_plan_clear(Edit *e)
+{
+        if (!e->builds)
+                return;
+        g_clear_pointer(&e->candidates_uuid, g_hash_table_unref);
+        g_clear_pointer(&e->planned_luns, g_hash_table_unref);
+        g_clear_pointer(&e->planned, g_hash_table_unref);
+        release_builds(e);
+        release_candidates(e);
+        g_clear_pointer(&e->builds, g_hash_table_unref);
+        g_clear_pointer(&e->candidates, g_hash_table_unref);
+        g_array_unref(e->updates);
+        e->updates = NULL;
+}
+
+/* The names that e touches; those that go first, so that what they give up is free. */
+static GPtrArray *plan_names(Edit *e)
+{
+        GPtrArray *specs = g_ptr_array_new();
+
+        for (int going = 1; going >= 0; going--)
+                for (guint i = 0; i < e->diff->len; i++) {
+                        const Change *c = g_ptr_array_index(e->diff, i);
+                        const TargetSpec *spec = c->after ? c->after : c->before;
+
+                        if (spec && (c->kind == CHANGE_REMOVE_TARGET) == going &&
+                            g_hash_table_add(e->planned, spec->name))
+                                g_ptr_array_add(specs, (gpointer)spec);
+                }
+        return specs;
+}
+
+int edit_plan(Edit *e, GHashTable *refused)
+{
+        g_autoptr(GPtrArray) specs = NULL;
+        Plan p = { .e = e, .refused = refused };
+
+        plan_begin(e);
+        for (guint i = 0; i < e->diff->len; i++) {
+                const Change *c = g_ptr_array_index(e->diff, i);
+
+                p.spec = c->after ? c->after : c->before;
+                if (p.spec && !is_refused(&p) && check_change(&p, c) < 0)
+                        return -1;
+        }
+        specs = plan_names(e);
+        for (guint i = 0; i < specs->len; i++) {
+                p.spec = g_ptr_array_index(specs, i);
+                if (is_refused(&p))
+                        continue;
+                if (!g_hash_table_contains(e->after->targets, p.spec->name))
+                        g_hash_table_replace(e->builds, p.spec->name, NULL);
+                else if (plan_target(&p) < 0)
+                        return -1;
+        }
+        return 0;
+}
