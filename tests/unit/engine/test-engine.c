@@ -213,6 +213,7 @@ static void test_back_pressure(World *w, gconstpointer data)
 {
         enum { TOTAL = 32 * 1024 * 1024 };
         g_autofree uint8_t *chunk = g_malloc(65536);
+        gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
         size_t sent = 0, got = 0;
         unsigned stalled = 0;
         int fd = dial(w);
@@ -220,6 +221,7 @@ static void test_back_pressure(World *w, gconstpointer data)
         while (got < TOTAL) {
                 struct pollfd p = { .fd = fd, .events = POLLIN };
 
+                g_assert_cmpint(g_get_monotonic_time(), <, end);
                 /* write until it is refused for a while: the other side must have stopped */
                 while (sent < TOTAL && stalled < 20) {
                         size_t n = MIN((size_t)65536, TOTAL - sent);
