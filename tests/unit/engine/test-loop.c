@@ -236,7 +236,7 @@ static void record_ready(LoopIo *io, uint32_t events)
         if (r->victim) {
                 g_assert_cmpint(loop_io(r->loop, &r->victim->io, 0), ==, 0);
                 /* its memory is somebody else's now */
-                memset(&r->victim->io, 0x5a, sizeof(r->victim->io));
+                memset(&r->victim->io, 0xff, sizeof(r->victim->io));
         }
         if (r->stop)
                 g_assert_cmpint(loop_io(r->loop, io, 0), ==, 0);
