@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config/config.h"
+#include "ctl/args.h"
+#include "ctl/generate.h"
+#include "ctl/verbs.h"
+
+static const char *const word_kinds[_WORD_KIND_MAX] = {
+        [WORD_NONE] = "none",       [WORD_TARGET] = "target",       [WORD_UNIT] = "unit",
+        [WORD_SESSION] = "session", [WORD_FILE] = "file",           [WORD_LUN] = "lun",
+        [WORD_OBJECTS] = "objects", [WORD_DIRECTIVE] = "directive", [WORD_VERB] = "verb",
+};
+
+/* Text that roff takes as it is. */
+static void roff(const char *text, GString *to)
+{
+        for (const char *p = text; *p; p++) {
+                if ((*p == '.' || *p == '\'') && (p == text || p[-1] == '\n'))
+                        g_string_append(to, "\\&");
+                if (*p == '\\')
+                        g_string_append(to, "\\e");
+                else if (*p == '-')
+                        g_string_append(to, "\\-");
+                else
+                        g_string_append_c(to, *p);
+        }
+}
+
+static void roff_paragraphs(const char *text, GString *to)
+{
+        g_auto(GStrv) paragraphs = g_strsplit(text, "\n\n", -1);
+
+        for (char **p = paragraphs; *p; p++) {
+                if (p != paragraphs)
+                        g_string_append(to, ".sp\n");
+                roff(*p, to);
+                g_string_append_c(to, '\n');
+        }
+}
+
+/* "\fB\-\-json\fR[=\fIMODE\fR]" */
+static void roff_option(const Option *o, GString *to)
+{
+        if (o->letter)
+                g_string_append_printf(to, "\\fB\\-%c\\fR, ", o->letter);
+        g_string_append(to, "\\fB\\-\\-");
+        roff(o->name, to);
+        g_string_append(to, "\\fR");
+        if (o->value)
+                g_string_append_printf(to, "%s\\fI%s\\fR", o->value[0] == '[' ? "" : "=", o->value);
+        g_string_append_c(to, '\n');
+}
+
+static void man_verbs(GString *to)
+{
+        for (const Verb *v = verbs(); v->name; v++) {
+                g_auto(GStrv) examples = g_strsplit(v->examples, "\n", -1);
+
+                if (v->group)
+                        g_string_append_printf(to, ".SS %s\n", v->group);
+                g_string_append(to, ".TP\n\\fB");
+                roff(v->name, to);
+                g_string_append(to, "\\fR \\fI");
+                roff(v->args, to);
+                g_string_append(to, "\\fR\n");
+                roff(v->help, to);
+                g_string_append(to, ".\n");
+                roff_paragraphs(v->description, to);
+                g_string_append(to, ".sp\n.nf\n");
+                for (char **e = examples; *e; e++) {
+                        g_string_append(to, "$ ");
+                        roff(*e, to);
+                        g_string_append_c(to, '\n');
+                }
+                g_string_append(to, ".fi\n");
+        }
+}
+
+static void man_options(GString *to)
+{
+        for (const Option *o = options_table(); o->name; o++) {
+                g_string_append(to, ".TP\n");
+                roff_option(o, to);
+                roff(o->help, to);
+                g_string_append(to, ".\n");
+                if (o->verbs) {
+                        g_auto(GStrv) names = g_strsplit(o->verbs, ",", -1);
+                        g_autofree char *list = g_strjoinv(", ", names);
+
+                        g_string_append(to, "For ");
+                        roff(list, to);
+                        g_string_append(to, ".\n");
+                }
+        }
+}
+
+static void man_exit_codes(GString *to)
+{
+        for (int i = 0; i < _EXIT_CODE_MAX; i++) {
+                g_string_append_printf(to, ".TP\n.B %d\n", i);
+                roff(exit_code_help((ExitCode)i), to);
+                g_string_append_c(to, '\n');
+        }
+}
+
+/* Options that v takes (NULL: those of all verbs), "--name" or "--name=". */
+static void option_words(const Verb *v, GString *to)
+{
+        for (const Option *o = options_table(); o->name; o++)
+                if (v ? o->verbs && option_applies(o, v) : !o->verbs)
+                        g_string_append_printf(to, "--%s%s ", o->name,
+                                               o->value && o->value[0] != '[' ? "=" : "");
+        if (!v)
+                return;
+        for (const DirectiveDoc *d = config_directive_docs(); d->name; d++) {
+                g_autofree char *name = g_strdelimit(g_strdup(d->name), "_", '-');
+
+                if (d->supported && option_directive(d->name, v->flags))
+                        g_string_append_printf(to, "--%s= ", name);
+        }
+}
+
+static void words_of(const Verb *v, GString *to)
+{
+        for (size_t i = 0; i < ELEMENTSOF(v->words); i++)
+                if (i == 0 || v->words[i] != WORD_NONE || v->max_args == i + 1)
+                        g_string_append_printf(to, "%s ", word_kinds[v->words[i]]);
+}
+
+/* Assignments that bash and zsh both understand; the scripts declare the names. */
+static void completion_tables(GString *to)
+{
+        for (const Verb *v = verbs(); v->name; v++) {
+                g_string_append_printf(to, "        words_of[%s]='", v->name);
+                words_of(v, to);
+                g_string_append_printf(to, "'\n        options_of[%s]='", v->name);
+                option_words(v, to);
+                g_string_append(to, "'\n");
+        }
+        for (const Option *o = options_table(); o->name; o++)
+                if (o->choices)
+                        g_string_append_printf(to, "        choices_of[--%s]='%s'\n", o->name,
+                                               o->choices);
+        g_string_append(to, "        global_options='");
+        option_words(NULL, to);
+        g_string_append(to, "'\n        directives='");
+        for (const DirectiveDoc *d = config_directive_docs(); d->name; d++)
+                if (d->supported &&
+                    option_directive(d->name, VERB_TARGET_DIRECTIVES | VERB_LUN_DIRECTIVES))
+                        g_string_append_printf(to, "%s ", d->name);
+        g_string_append(to, "'\n");
+}
+
+/* "verb:explanation", first words only. */
+static void completion_verbs(GString *to)
+{
+        g_autofree const char **words = verb_first_words();
+
+        for (const char **w = words; *w; w++) {
+                const Verb *first = NULL;
+
+                for (const Verb *v = verbs(); v->name && !first; v++)
+                        if (STREQ(v->name, *w) ||
+                            (g_str_has_prefix(v->name, *w) && v->name[strlen(*w)] == ' '))
+                                first = v;
+                g_string_append_printf(to, "                '%s:%s'\n", *w,
+                                       STREQ(first->name, *w) ? first->help : "...");
+        }
+}
+
+static void version(GString *to)
+{
+        g_string_append(to, ".TH TGTCTL 1 \"\" \"tgt " TGT_VERSION "\" \"tgtctl\"\n");
+}
+
+static const struct {
+        const char *mark;
+        void (*write)(GString *to);
+} marks[] = {
+        { "@MAN_TITLE@", version },
+        { "@MAN_VERBS@", man_verbs },
+        { "@MAN_OPTIONS@", man_options },
+        { "@MAN_EXIT_CODES@", man_exit_codes },
+        { "@COMPLETION_TABLES@", completion_tables },
+        { "@COMPLETION_VERBS@", completion_verbs },
+};
+
+static bool expand(const char *line, GString *to)
+{
+        for (size_t i = 0; i < ELEMENTSOF(marks); i++)
+                if (STREQ(marks[i].mark, line)) {
+                        marks[i].write(to);
+                        return true;
+                }
+        return false;
+}
+
+char *generate(const char *template, char **ret_mark)
+{
+        g_auto(GStrv) lines = g_strsplit(template, "\n", -1);
+        GString *to = g_string_new(NULL);
+
+        for (char **l = lines; *l; l++) {
+                size_t n = strlen(*l);
+
+                if (n > 2 && (*l)[0] == '@' && (*l)[n - 1] == '@') {
+                        if (expand(*l, to))
+                                continue;
+                        *ret_mark = g_strdup(*l);
+                        (void)g_string_free(to, TRUE);
+                        return NULL;
+                }
+                g_string_append_printf(to, "%s%s", *l, l[1] ? "\n" : "");
+        }
+        return g_string_free(to, FALSE);
+}

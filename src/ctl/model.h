@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "ctl/context.h"
+
+/* What the daemon serves, as JSON, under the property names of dbus/. All functions return an
+ * ExitCode and have said what failed; *ret is a new reference. */
+
+/* Arrays of objects:
+ * targets   Name Object Tid State NLogicalUnits NSessions
+ * units     Uuid Object Type StoreType Path State Size BlockSize Mappings [{Target Lun}]
+ * sessions  Id Object Target Initiator Peer Since
+ * portals   Address Object Tag Source
+ * luns      Target Lun and the keys of units but Mappings; ascending by target and LUN */
+int model_targets(Ctl *c, json_t **ret);
+int model_units(Ctl *c, json_t **ret);
+int model_sessions(Ctl *c, const char *target_path, json_t **ret); /* NULL: of all targets */
+int model_portals(Ctl *c, json_t **ret);
+int model_luns(Ctl *c, json_t **ret);
+
+/* Accounts of the named targets (NULL: of all, and of discovery): Target User Direction. */
+int model_accounts(Ctl *c, char *const *names, json_t **ret);
+
+/* The properties of org.tgt1.Manager. */
+int model_manager(Ctl *c, json_t **ret);
+/* Those of org.tgt1.Target, in which Acls are [{Kind Value}], Accounts [{User Direction}] and
+ * LogicalUnits are [{Lun, and the properties of org.tgt1.LogicalUnit}]. */
+int model_target(Ctl *c, const char *path, json_t **ret);
+
+/* A target by its name, or by what stands behind the first ':' of it where that is unique; the
+ * latter is told on stderr. Both strings are newly allocated; either may be NULL. */
+int model_resolve(Ctl *c, const char *name, char **ret_name, char **ret_path);
+
+/* "/org/tgt1/target/..." and the like back to the name, UUID or id; newly allocated, NULL if path
+ * is not of that kind. */
+char *path_label(const char *path, const char *kind);
+
+/* "" where there is none. */
+const char *json_text(const json_t *object, const char *key);
+json_int_t json_number(const json_t *object, const char *key);
+
+/* The object of a unit: by UUID, or as TARGET/LUN. Newly allocated. */
+int model_resolve_unit(Ctl *c, const char *name, char **ret_path);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ctl/ctl.h"
+
+static const Personality table[] = {
+        { "tgtctl", tgtctl_main, "Control the SCSI target daemon" },
+        { NULL },
+};
+
+const Personality *personalities(void)
+{
+        return table;
+}
+
+const Personality *personality_find(const char *argv0)
+{
+        const char *slash = argv0 ? strrchr(argv0, '/') : NULL;
+        const char *name = slash ? slash + 1 : argv0;
+
+        for (const Personality *p = table; name && p->name; p++)
+                if (STREQ(p->name, name))
+                        return p;
+        return &table[0];
+}

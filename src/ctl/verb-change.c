@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <inttypes.h>
+
+#include "base/addr.h"
+#include "base/parse.h"
+#include "config/config.h"
+#include "ctl/change.h"
+#include "ctl/connection.h"
+#include "ctl/message.h"
+#include "ctl/model.h"
+#include "ctl/verb-functions.h"
+
+static const char *const no_outs[] = { NULL };
+static const char *const object_outs[] = { "Object", NULL };
+
+/* Only files have folders; what other stores make of a path is theirs. */
+static bool store_has_files(const Options *o)
+{
+        for (guint i = 0; i < o->settings->len; i++) {
+                const Setting *s = &g_array_index(o->settings, Setting, i);
+
+                if (STREQ(s->directive, "bs-type"))
+                        return STREQ(s->value, "rdwr") || STREQ(s->value, "aio");
+        }
+        return true;
+}
+
+/* The daemon has another working directory than we. */
+static void make_paths_absolute(Options *o)
+{
+        if (!store_has_files(o))
+                return;
+        for (guint i = 0; i < o->settings->len; i++) {
+                Setting *s = &g_array_index(o->settings, Setting, i);
+                char *path;
+
+                if (!STREQ(s->directive, "backing-store") && !STREQ(s->directive, "direct-store"))
+                        continue;
+                if (!*s->value || g_path_is_absolute(s->value))
+                        continue;
+                path = g_canonicalize_filename(s->value, NULL);
+                g_free(s->value);
+                s->value = path;
+        }
+}
+
+static void add_setting(Options *o, const char *directive, const char *value)
+{
+        Setting s = { g_strdup(directive), g_strdup(value) };
+
+        g_array_append_val(o->settings, s);
+}
+
+/* A generation holds for one change; the first of several would end it. */
+static int check_generation(Ctl *c, guint n)
+{
+        if (c->options.generation >= 0 && n > 1)
+                return ctl_fail(c, EXIT_CODE_USAGE,
+                                "--generation goes with one change; these would be %u.", n);
+        return EXIT_CODE_OK;
+}
+
+int verb_create(Ctl *c, char **args)
+{
+        sd_bus_message *m = NULL;
+        int r, code = change_begin(c, BUS_ROOT, IFACE("Manager"), "CreateTarget", &m);
+
+        if (code != EXIT_CODE_OK)
+                return code;
+        make_paths_absolute(&c->options);
+        r = sd_bus_message_append(m, "s", args[0]);
+        if (r >= 0)
+                r = change_append_settings(c, m);
+        return change_finish(c, m, r, OPTIONS_ALL, object_outs);
+}
+
+int verb_delete(Ctl *c, char **args)
+{
+        int code = check_generation(c, g_strv_length(args));
+
+        for (; *args && code == EXIT_CODE_OK; args++) {
+                g_autofree char *name = NULL;
+                sd_bus_message *m = NULL;
+
+                code = model_resolve(c, *args, &name, NULL);
+                if (code == EXIT_CODE_OK)
+                        code = change_begin(c, BUS_ROOT, IFACE("Manager"), "DeleteTarget", &m);
+                if (code == EXIT_CODE_OK)
+                        code = change_finish(c, m, sd_bus_message_append(m, "s", name), OPTIONS_ALL,
+                                             no_outs);
+        }
+        return code;
+}
+
+/* A method of the target that is called name. */
+static int begin_target(Ctl *c, const char *name, const char *member, sd_bus_message **ret)
+{
+        g_autofree char *path = NULL;
+        int code = model_resolve(c, name, NULL, &path);
+
+        return code == EXIT_CODE_OK ? change_begin(c, path, IFACE("Target"), member, ret) : code;
+}
+
+int verb_add_lun(Ctl *c, char **args)
+{
+        static const char *const outs[] = { "Lun", "Object", NULL };
+        sd_bus_message *m = NULL;
+        int code;
+
+        if (args[1])
+                add_setting(&c->options, "backing-store", args[1]);
+        if (c->options.settings->len == 0)
+                return ctl_fail(c, EXIT_CODE_USAGE,
+                                "Say what is behind the LUN: a PATH, or --bs-type=null --size=1G, "
+                                "or another directive of targets.conf(5).");
+        make_paths_absolute(&c->options);
+        code = begin_target(c, args[0], "AddLogicalUnit", &m);
+        if (code != EXIT_CODE_OK)
+                return code;
+        return change_finish(c, m, change_append_settings(c, m), OPTIONS_ALL, outs);
+}
+
+static int parse_lun(Ctl *c, const char *text, uint16_t *ret)
+{
+        uint32_t lun;
+
+        if (parse_u32(text, 0, 16383, &lun) < 0)
+                return ctl_fail(c, EXIT_CODE_USAGE,
+                                "\"%s\" is not a LUN: a number from 0 to 16383.", text);
+        *ret = (uint16_t)lun;
+        return EXIT_CODE_OK;
+}
+
+int verb_remove_lun(Ctl *c, char **args)
+{
+        const char *target = args[0];
+        int code = check_generation(c, g_strv_length(args) - 1);
+
+        for (char **a = args + 1; *a && code == EXIT_CODE_OK; a++) {
+                uint16_t lun = 0;
+
+                code = parse_lun(c, *a, &lun); /* all, before the first goes */
+        }
+        for (args++; *args && code == EXIT_CODE_OK; args++) {
+                sd_bus_message *m = NULL;
+                uint16_t lun = 0;
+
+                code = parse_lun(c, *args, &lun);
+                if (code == EXIT_CODE_OK)
+                        code = begin_target(c, target, "RemoveLogicalUnit", &m);
+                if (code == EXIT_CODE_OK)
+                        code = change_finish(c, m, sd_bus_message_append(m, "q", lun), OPTIONS_ALL,
+                                             no_outs);
+        }
+        return code;
+}
+
+/* What kind of access entry is it? NULL: none. */
+static const char *access_kind(const char *value)
+{
+        AddrPrefix prefix;
+
+        if (addr_prefix_parse(value, &prefix) >= 0)
+                return "initiator-address";
+        if (g_str_has_prefix(value, "iqn.") || g_str_has_prefix(value, "eui.") ||
+            g_str_has_prefix(value, "naa."))
+                return "initiator-name";
+        return NULL;
+}
+
+static int change_access(Ctl *c, char **args, const char *member, const char *const *outs)
+{
+        const char *target = args[0];
+        int code = check_generation(c, g_strv_length(args) - 1);
+
+        for (char **a = args + 1; *a && code == EXIT_CODE_OK; a++)
+                if (!access_kind(*a))
+                        code = ctl_fail(c, EXIT_CODE_USAGE,
+                                        "\"%s\" is neither the name of an initiator (iqn., eui., "
+                                        "naa.) nor an address, a prefix (10.0.0.0/8) or ALL.",
+                                        *a);
+        for (args++; *args && code == EXIT_CODE_OK; args++) {
+                sd_bus_message *m = NULL;
+                int r;
+
+                code = begin_target(c, target, member, &m);
+                if (code != EXIT_CODE_OK)
+                        break;
+                r = sd_bus_message_append(m, "ss", access_kind(*args), *args);
+                code = change_finish(c, m, r, OPTIONS_ALL, outs);
+        }
+        return code;
+}
+
+int verb_allow(Ctl *c, char **args)
+{
+        return change_access(c, args, "Allow", object_outs);
+}
+
+int verb_deny(Ctl *c, char **args)
+{
+        return change_access(c, args, "Deny", no_outs);
+}
+
+int verb_set(Ctl *c, char **args)
+{
+        const char *directive = directive_name(args[1]);
+        sd_bus_message *m = NULL;
+        int r, code = begin_target(c, args[0], "Set", &m);
+
+        if (code != EXIT_CODE_OK)
+                return code;
+        r = sd_bus_message_append(m, "s", directive);
+        if (r >= 0)
+                r = sd_bus_message_append_strv(m, args + 2);
+        return change_finish(c, m, r, OPTIONS_ALL, no_outs);
+}
+
+int verb_set_lun(Ctl *c, char **args)
+{
+        sd_bus_message *m = NULL;
+        uint16_t lun = 0;
+        int r, code = parse_lun(c, args[1], &lun);
+
+        if (code != EXIT_CODE_OK)
+                return code;
+        if (!args[2] && c->options.settings->len == 0)
+                return ctl_fail(c, EXIT_CODE_USAGE,
+                                "Say which directive to set. Usage: tgtctl %s %s", c->verb->name,
+                                c->verb->args);
+        if (args[2] && !args[3])
+                return ctl_fail(c, EXIT_CODE_USAGE, "%s wants a value.", args[2]);
+        for (char **v = args + 3; args[2] && *v; v++)
+                add_setting(&c->options, directive_name(args[2]), *v);
+        make_paths_absolute(&c->options);
+        code = begin_target(c, args[0], "SetLogicalUnit", &m);
+        if (code != EXIT_CODE_OK)
+                return code;
+        r = sd_bus_message_append(m, "q", lun);
+        if (r >= 0)
+                r = change_append_settings(c, m);
+        return change_finish(c, m, r, OPTIONS_ALL, no_outs);
+}
+
+static int change_portals(Ctl *c, char **args, const char *member, unsigned mask,
+                          const char *const *outs)
+{
+        int code = check_generation(c, g_strv_length(args));
+
+        for (; *args && code == EXIT_CODE_OK; args++) {
+                sd_bus_message *m = NULL;
+
+                code = change_begin(c, BUS_ROOT, IFACE("Manager"), member, &m);
+                if (code == EXIT_CODE_OK)
+                        code = change_finish(c, m, sd_bus_message_append(m, "s", *args), mask,
+                                             outs);
+        }
+        return code;
+}
+
+int verb_portal_add(Ctl *c, char **args)
+{
+        return change_portals(c, args, "AddPortal", OPTIONS_ALL & ~OPTIONS_FORCE, object_outs);
+}
+
+int verb_portal_remove(Ctl *c, char **args)
+{
+        return change_portals(c, args, "RemovePortal", OPTIONS_ALL, no_outs);
+}
+
+int verb_reload(Ctl *c, char **args)
+{
+        _cleanup_json_ json_t *results = NULL, *problems = NULL;
+        sd_bus_message *m = NULL, *reply = NULL;
+        const json_t *line;
+        bool errors;
+        size_t i;
+        int r, code = change_begin(c, BUS_ROOT, IFACE("Manager"), "Reload", &m);
+
+        if (code != EXIT_CODE_OK)
+                return code;
+        r = change_append_options(c, m, OPTIONS_ALL & ~OPTIONS_RUNTIME);
+        if (r < 0) {
+                sd_bus_message_unref(m);
+                return ctl_bad_message(c, r);
+        }
+        code = ctl_invoke(c, m, &reply);
+        if (code != EXIT_CODE_OK)
+                return code;
+        r = message_read_all(reply, &results);
+        sd_bus_message_unref(reply);
+        if (r < 0)
+                return ctl_bad_message(c, r);
+
+        problems = problems_from_bus(json_array_get(results, 1));
+        errors = problems_have_error(problems);
+        if (!ctl_json(c))
+                tell_problems(c, problems);
+        change_result(c, "Changes", json_incref(json_array_get(results, 0)));
+        change_result(c, "Problems", json_incref(problems));
+        json_array_foreach (json_array_get(results, 0), i, line)
+                if (!ctl_json(c))
+                        ctl_say(c, "%s", json_string_value(line) ? json_string_value(line) : "");
+        if (i == 0 && !ctl_json(c) && !errors)
+                ctl_note(c, "Nothing to change.");
+        return errors ? EXIT_CODE_FAILURE : EXIT_CODE_OK;
+}
+
+static int end_session(Ctl *c, uint64_t id)
+{
+        g_autofree char *path = g_strdup_printf(BUS_ROOT "/session/%" PRIu64, id);
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus_message *m = NULL;
+        int r, code = change_begin(c, path, IFACE("Session"), "End", &m);
+
+        if (code != EXIT_CODE_OK)
+                return code;
+        r = change_append_options(c, m, OPTIONS_NONE);
+        if (r < 0) {
+                sd_bus_message_unref(m);
+                return ctl_bad_message(c, r);
+        }
+        code = ctl_invoke_quiet(c, m, &error, NULL);
+        if (code == EXIT_CODE_NOT_FOUND)
+                (void)ctl_fail(c, code, "There is no session %" PRIu64 ".", id);
+        else if (code != EXIT_CODE_OK)
+                (void)ctl_report_error(c, code, &error);
+        else {
+                change_result(c, "Ended", json_pack("[I]", (json_int_t)id));
+                if (!ctl_json(c))
+                        ctl_say(c, "Ended session %" PRIu64 ".", id);
+        }
+        sd_bus_error_free(&error);
+        return code;
+}
+
+/* Every session of the initiator of that name. */
+static int end_sessions_of(Ctl *c, const char *initiator)
+{
+        _cleanup_json_ json_t *sessions = NULL;
+        json_t *session;
+        unsigned n = 0;
+        size_t i;
+        int code = model_sessions(c, NULL, &sessions);
+
+        json_array_foreach (sessions, i, session) {
+                if (code != EXIT_CODE_OK)
+                        break;
+                if (g_ascii_strcasecmp(json_text(session, "Initiator"), initiator) != 0)
+                        continue;
+                n++;
+                code = end_session(c, (uint64_t)json_number(session, "Id"));
+        }
+        if (code == EXIT_CODE_OK && n == 0)
+                return ctl_fail(c, EXIT_CODE_NOT_FOUND, "No session is of the initiator %s.",
+                                initiator);
+        return code;
+}
+
+int verb_disconnect(Ctl *c, char **args)
+{
+        int code = EXIT_CODE_OK;
+
+        for (; *args && code == EXIT_CODE_OK; args++) {
+                uint64_t id;
+
+                if (parse_u64(*args, 1, INT64_MAX, &id) >= 0)
+                        code = end_session(c, id);
+                else
+                        code = end_sessions_of(c, *args);
+        }
+        return code;
+}
+
+int verb_unit_refresh(Ctl *c, char **args)
+{
+        int code = EXIT_CODE_OK;
+
+        for (; *args && code == EXIT_CODE_OK; args++) {
+                g_autofree char *path = NULL;
+                sd_bus_message *m = NULL;
+
+                code = model_resolve_unit(c, *args, &path);
+                if (code == EXIT_CODE_OK)
+                        code = change_begin(c, path, IFACE("LogicalUnit"), "Refresh", &m);
+                if (code == EXIT_CODE_OK)
+                        code = change_finish(c, m, 0, OPTIONS_NONE, NULL);
+        }
+        return code;
+}
+
+int verb_unit_store_options(Ctl *c, char **args)
+{
+        g_autofree char *path = NULL;
+        sd_bus_message *m = NULL;
+        int code = model_resolve_unit(c, args[0], &path);
+
+        if (code == EXIT_CODE_OK)
+                code = change_begin(c, path, IFACE("LogicalUnit"), "SetStoreOptions", &m);
+        if (code == EXIT_CODE_OK)
+                code = change_finish(c, m, sd_bus_message_append(m, "s", args[1]), OPTIONS_NONE,
+                                     NULL);
+        return code;
+}

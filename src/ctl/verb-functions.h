@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "ctl/verbs.h"
+
+/* What the rows of the verb table run. */
+VerbFunc verb_status, verb_list, verb_show, verb_sessions;
+VerbFunc verb_create, verb_delete, verb_add_lun, verb_remove_lun, verb_set, verb_set_lun;
+VerbFunc verb_allow, verb_deny, verb_portal_add, verb_portal_remove;
+VerbFunc verb_account_add, verb_account_remove, verb_account_list;
+VerbFunc verb_disconnect, verb_reload, verb_unit_refresh, verb_unit_store_options;
+VerbFunc verb_verify, verb_dump, verb_monitor, verb_help;
+
+/* As it is spelled in the table of directives ("write_cache" -> "write-cache"); name itself if it
+ * is not there: the daemon says so then. Borrowed. */
+const char *directive_name(const char *name);
+/* "target NAME", "session 3", ...: the object behind a path, as people call it. Newly allocated. */
+char *describe_path(const char *path);

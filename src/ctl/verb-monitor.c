@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <inttypes.h>
+#include <time.h>
+
+#include "ctl/connection.h"
+#include "ctl/message.h"
+#include "ctl/model.h"
+#include "ctl/verb-functions.h"
+
+typedef struct Event {
+        const char *signal; /* as on the bus */
+        const char *word;   /* for people */
+        const char *path;   /* of the object that it is about */
+        json_t *arguments;  /* array */
+} Event;
+
+/* "target iqn...", "session 3", "unit UUID": the object behind a path, as people call it. */
+char *describe_path(const char *path)
+{
+        static const char *const kinds[] = { "target", "session", "portal" };
+        const char *rest =
+                g_str_has_prefix(path, BUS_ROOT "/") ? path + strlen(BUS_ROOT "/") : NULL;
+        g_auto(GStrv) parts = NULL;
+
+        if (!rest)
+                return g_strdup(STREQ(path, BUS_ROOT) ? "tgtd" : path);
+        parts = g_strsplit(rest, "/", -1);
+        if (parts[0] && parts[1] && STREQ(parts[0], "unit")) /* '_' stands for '-' there */
+                return g_strdup_printf("unit %s", g_strdelimit(parts[1], "_", '-'));
+        for (size_t i = 0; parts[1] && i < ELEMENTSOF(kinds); i++) {
+                g_autofree char *start = g_strdup_printf(BUS_ROOT "/%s/%s", kinds[i], parts[1]);
+                g_autofree char *name = NULL, *entry = NULL, *prefix = NULL;
+                char *label = NULL;
+
+                if (!STREQ(parts[0], kinds[i]) || !(name = path_label(start, kinds[i])))
+                        continue;
+                if (!parts[2] || !parts[3])
+                        return g_strdup_printf("%s %s", kinds[i], name);
+                prefix = g_strdup_printf("%s/%s", start, parts[2]);
+                if (sd_bus_path_decode(path, prefix, &label) > 0)
+                        entry = g_strdelimit(g_strdup(label), "_", ' ');
+                free(label);
+                return g_strdup_printf("%s %s %s %s", kinds[i], name, parts[2],
+                                       entry ? entry : parts[3]);
+        }
+        return g_strdup(path);
+}
+
+static char *describe_changes(const json_t *changed)
+{
+        GString *s = g_string_new(NULL);
+        const char *key;
+        json_t *v;
+
+        json_object_foreach ((json_t *)changed, key, v) {
+                g_autofree char *text = NULL;
+                char *dump =
+                        json_is_string(v) ? NULL : json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+
+                text = g_strdup(dump ? dump : json_string_value(v));
+                g_string_append_printf(s, " %s=%s", key, text ? text : "");
+                free(dump);
+        }
+        return g_string_free(s, FALSE);
+}
+
+static char *describe_event(const Event *e)
+{
+        g_autofree char *object = describe_path(e->path), *changes = NULL;
+
+        if (STREQ(e->signal, "LoginRejected"))
+                return g_strdup_printf(
+                        "login refused: %s from %s to %s: %s (%04x)",
+                        json_string_value(json_array_get(e->arguments, 1)),
+                        json_string_value(json_array_get(e->arguments, 2)),
+                        json_string_value(json_array_get(e->arguments, 0)),
+                        json_string_value(json_array_get(e->arguments, 3)),
+                        (unsigned)json_integer_value(json_array_get(e->arguments, 4)));
+        if (STREQ(e->signal, "PropertiesChanged"))
+                changes = describe_changes(json_array_get(e->arguments, 1));
+        return g_strdup_printf("%s %s%s", e->word, object, changes ? changes : "");
+}
+
+static void tell(Ctl *c, const Event *e)
+{
+        g_autofree char *line = NULL, *clean = NULL;
+        time_t now = time(NULL);
+        char clock[32] = "";
+        struct tm tm;
+
+        if (ctl_json(c)) {
+                _cleanup_json_ json_t *j = json_pack(
+                        "{s:I, s:s, s:s, s:O}", "Time", (json_int_t)g_get_real_time(), "Signal",
+                        e->signal, "Object", e->path, "Arguments", e->arguments);
+
+                (void)ctl_show_json(c, j);
+        } else {
+                if (localtime_r(&now, &tm))
+                        (void)strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
+                line = describe_event(e);
+                clean = text_sanitize(line, c->terminal.unicode);
+                (void)printf("%s %s\n", clock, clean);
+        }
+        (void)fflush(stdout);
+}
+
+/* What is told of: the signals of the contract, and the daemon coming and going. */
+static const struct {
+        const char *interface, *member, *word;
+        bool path_is_argument; /* the object is the first argument, not the sender */
+} signals[] = {
+        { "org.freedesktop.DBus.ObjectManager", "InterfacesAdded", "added", true },
+        { "org.freedesktop.DBus.ObjectManager", "InterfacesRemoved", "removed", true },
+        { "org.freedesktop.DBus.Properties", "PropertiesChanged", "changed", false },
+        { IFACE("Manager"), "LoginRejected", "login refused", false },
+};
+
+static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        _cleanup_json_ json_t *arguments = NULL;
+        Ctl *c = userdata;
+
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++) {
+                Event e = { signals[i].member, signals[i].word, sd_bus_message_get_path(m), NULL };
+
+                if (!sd_bus_message_is_signal(m, signals[i].interface, signals[i].member))
+                        continue;
+                if (message_read_all(m, &arguments) < 0)
+                        return 0;
+                if (signals[i].path_is_argument)
+                        e.path = json_string_value(json_array_get(arguments, 0));
+                e.arguments = arguments;
+                if (e.path)
+                        tell(c, &e);
+                return 0;
+        }
+        return 0;
+}
+
+static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        const char *name, *before, *after;
+        Event e = { "NameOwnerChanged", NULL, BUS_ROOT, NULL };
+        _cleanup_json_ json_t *arguments = NULL;
+
+        if (sd_bus_message_read(m, "sss", &name, &before, &after) < 0)
+                return 0;
+        arguments = json_pack("[s, s, s]", name, before, after);
+        e.arguments = arguments;
+        e.word = *after ? "started" : "stopped";
+        tell(userdata, &e);
+        return 0;
+}
+
+static int subscribe(Ctl *c)
+{
+        int r;
+
+        /* between peers there is nobody to filter: the match is local */
+        r = sd_bus_add_match(c->bus, NULL,
+                             c->peer ? "type='signal'"
+                                     : "type='signal',sender='" BUS_NAME
+                                       "',path_namespace='" BUS_ROOT "'",
+                             on_signal, c);
+        if (r >= 0 && !c->peer)
+                r = sd_bus_add_match(c->bus, NULL,
+                                     "type='signal',sender='org.freedesktop.DBus',"
+                                     "member='NameOwnerChanged',arg0='" BUS_NAME "'",
+                                     on_owner, c);
+        return r;
+}
+
+int verb_monitor(Ctl *c, char **args)
+{
+        int r, code = ctl_need(c);
+
+        if (code != EXIT_CODE_OK)
+                return code;
+        r = subscribe(c);
+        if (r < 0)
+                return ctl_fail(c, EXIT_CODE_FAILURE, "Cannot subscribe to signals: %s.",
+                                g_strerror(-r));
+        c->options.no_pager = true; /* there is no end to page to */
+        ctl_note(c, "Watching; ^C ends it.");
+        for (;;) {
+                r = sd_bus_process(c->bus, NULL);
+                if (r == 0)
+                        r = sd_bus_wait(c->bus, UINT64_MAX);
+                if (r < 0 && r != -EINTR)
+                        break;
+        }
+        return ctl_fail(c, EXIT_CODE_NOT_RUNNING, "The connection to tgtd has ended.");
+}

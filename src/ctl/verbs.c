@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ctl/context.h"
+#include "ctl/verb-functions.h"
+
+/* clang-format off: one row per verb, in the order of --help */
+static const Verb verb_table[] = {
+        { "status",
+          "[TARGET...]",
+          0,
+          ANY_NUMBER,
+          VERB_READ_ONLY | VERB_DEFAULT,
+          verb_status,
+          { WORD_TARGET },
+          "Look",
+          "Show the daemon, or targets with their LUNs and sessions",
+          "Without arguments, shows the daemon, its portals and its targets. With names, shows "
+          "each "
+          "target: who may enter, its LUNs, its sessions.\n\n"
+          "If the daemon is not running, what is configured is shown instead, and the exit code is "
+          "3.",
+          "tgtctl status\n"
+          "tgtctl status disk1" },
+        { "list",
+          "[targets|luns|sessions|portals|accounts]",
+          0,
+          1,
+          VERB_READ_ONLY,
+          verb_list,
+          { WORD_OBJECTS },
+          NULL,
+          "List targets, or objects of another kind",
+          "One line each, fit for reading by scripts when standard output is not a terminal: "
+          "nothing "
+          "is cut then. Like status, shows what is configured if the daemon is not running.",
+          "tgtctl list\n"
+          "tgtctl list luns --no-legend\n"
+          "tgtctl list sessions --json=short" },
+        { "show",
+          "[TARGET|TARGET/LUN|UNIT|SESSION...]",
+          0,
+          ANY_NUMBER,
+          VERB_READ_ONLY,
+          verb_show,
+          { WORD_TARGET },
+          NULL,
+          "Show all properties, as KEY=VALUE",
+          "The D-Bus properties of targets (by name), logical units (by UUID, or by a target that "
+          "maps them and the LUN) and sessions (by number); without arguments, those of the "
+          "daemon. "
+          "What a property contains is shown as OUTER.INNER=VALUE, elements of a list by number.",
+          "tgtctl show disk1\n"
+          "tgtctl show disk1/1\n"
+          "tgtctl show 3 --json" },
+        { "sessions",
+          "[TARGET]",
+          0,
+          1,
+          VERB_READ_ONLY,
+          verb_sessions,
+          { WORD_TARGET },
+          NULL,
+          "List the sessions of initiators",
+          "Of all targets, or of one.",
+          "tgtctl sessions\n"
+          "tgtctl sessions disk1" },
+        { "monitor",
+          "",
+          0,
+          0,
+          VERB_READ_ONLY,
+          verb_monitor,
+          { WORD_NONE },
+          NULL,
+          "Tell what happens, until interrupted",
+          "Targets, units and sessions that come, go and change, and logins that were refused. "
+          "With "
+          "--json=short, one object per line.",
+          "tgtctl monitor\n"
+          "tgtctl monitor --json=short" },
+        { "dump",
+          "[TARGET]",
+          0,
+          1,
+          VERB_READ_ONLY,
+          verb_dump,
+          { WORD_TARGET },
+          NULL,
+          "Write what runs as a fragment",
+          "In the syntax of targets.conf(5), of all targets or of one. CHAP secrets are left out "
+          "unless --with-secrets is given, which takes an authority of its own.",
+          "tgtctl dump\n"
+          "tgtctl dump disk1 --with-secrets > disk1.conf" },
+        { "verify",
+          "[FILE...]",
+          0,
+          ANY_NUMBER,
+          VERB_READ_ONLY | VERB_LOCAL,
+          verb_verify,
+          { WORD_FILE },
+          NULL,
+          "Check fragments without a daemon",
+          "Reads the files as the daemon would, or the whole search path if none is named, and "
+          "tells "
+          "everything that is wrong as FILE:LINE. The exit code is 1 if there is an error. Nothing "
+          "but the files is looked at: whether backing stores exist shows when the daemon opens "
+          "them.",
+          "tgtctl verify /etc/tgt/targets.d/disk1.conf\n"
+          "tgtctl verify" },
+
+        { "create",
+          "NAME [--DIRECTIVE=VALUE...]",
+          1,
+          1,
+          VERB_TARGET_DIRECTIVES,
+          verb_create,
+          { WORD_NONE },
+          "Targets",
+          "Make a target",
+          "NAME is an iSCSI name (iqn., eui., naa.). Every directive of a target block of "
+          "targets.conf(5) can be given as an option, also more than once. Nobody may enter the "
+          "new "
+          "target until an initiator-name or initiator-address is given, here or with allow.",
+          "tgtctl create iqn.2026-01.org.example:disk1\n"
+          "tgtctl create iqn.2026-01.org.example:disk2 --backing-store=/srv/disk2.img "
+          "--initiator-address=10.0.0.0/8" },
+        { "delete",
+          "TARGET...",
+          1,
+          ANY_NUMBER,
+          0,
+          verb_delete,
+          { WORD_TARGET },
+          NULL,
+          "Remove targets",
+          "With their LUNs; files and devices behind them stay as they are. Refused while "
+          "initiators "
+          "are logged in, unless --force is given.",
+          "tgtctl delete disk1\n"
+          "tgtctl delete disk1 --dry-run" },
+        { "set",
+          "TARGET DIRECTIVE [VALUE...]",
+          2,
+          ANY_NUMBER,
+          0,
+          verb_set,
+          { WORD_TARGET, WORD_DIRECTIVE, WORD_NONE },
+          NULL,
+          "Set a directive of a target",
+          "The values replace all that the directive had; none restores its default. Access, "
+          "accounts "
+          "and LUNs have verbs of their own.",
+          "tgtctl set disk1 alias \"The big one\"\n"
+          "tgtctl set disk1 MaxBurstLength 1048576\n"
+          "tgtctl set disk1 alias" },
+
+        { "add-lun",
+          "TARGET [PATH] [--DIRECTIVE=VALUE...]",
+          1,
+          2,
+          VERB_LUN_DIRECTIVES,
+          verb_add_lun,
+          { WORD_TARGET, WORD_FILE },
+          "LUNs",
+          "Add a logical unit to a target",
+          "PATH is the file or device behind it. Every directive of a backing-store block of "
+          "targets.conf(5) can be given as an option. Without --lun it gets the lowest free number "
+          "from 1. Initiators that are logged in are told of the new LUN.",
+          "tgtctl add-lun disk1 /dev/vg0/disk1\n"
+          "tgtctl add-lun disk1 /srv/disk1.img --lun=5 --bs-type=aio --thin --readonly\n"
+          "tgtctl add-lun disk1 --bs-type=null --size=1G --block-size=4096" },
+        { "remove-lun",
+          "TARGET LUN...",
+          2,
+          ANY_NUMBER,
+          0,
+          verb_remove_lun,
+          { WORD_TARGET, WORD_LUN },
+          NULL,
+          "Remove logical units from a target",
+          "The file or device stays as it is. Refused while initiators are logged in, unless "
+          "--force "
+          "is given.",
+          "tgtctl remove-lun disk1 5" },
+        { "set-lun",
+          "TARGET LUN [DIRECTIVE VALUE...] [--DIRECTIVE=VALUE...]",
+          2,
+          ANY_NUMBER,
+          VERB_LUN_DIRECTIVES,
+          verb_set_lun,
+          { WORD_TARGET, WORD_LUN, WORD_DIRECTIVE },
+          NULL,
+          "Set directives of a LUN",
+          "One directive with its values as words, or several as options. The others stay as they "
+          "are.",
+          "tgtctl set-lun disk1 5 write-cache off\n"
+          "tgtctl set-lun disk1 5 --readonly" },
+        { "unit refresh",
+          "UNIT|TARGET/LUN...",
+          1,
+          ANY_NUMBER,
+          0,
+          verb_unit_refresh,
+          { WORD_UNIT },
+          NULL,
+          "Look at the size of a backing store anew",
+          "After the file or device has grown. Initiators are told.",
+          "tgtctl unit refresh disk1/1" },
+        { "unit store-options",
+          "UNIT|TARGET/LUN OPTIONS",
+          2,
+          2,
+          0,
+          verb_unit_store_options,
+          { WORD_UNIT, WORD_NONE },
+          NULL,
+          "Give options to a running backing store",
+          "In the syntax of the directive bsopts; what they do is the store's. They are not kept. "
+          "The store fault injects faults by them.",
+          "tgtctl unit store-options disk1/1 write-delay=100ms" },
+
+        { "allow",
+          "TARGET NAME|ADDRESS[/PREFIX]|ALL...",
+          2,
+          ANY_NUMBER,
+          0,
+          verb_allow,
+          { WORD_TARGET, WORD_NONE },
+          "Access",
+          "Let initiators in",
+          "By name (iqn., eui., naa.) or by address, or everybody by ALL. Where names and "
+          "addresses "
+          "are both given, an initiator must match one of each.",
+          "tgtctl allow disk1 iqn.2026-01.org.example:host7\n"
+          "tgtctl allow disk1 192.0.2.0/24 2001:db8::/32\n"
+          "tgtctl allow disk1 ALL" },
+        { "deny",
+          "TARGET NAME|ADDRESS[/PREFIX]|ALL...",
+          2,
+          ANY_NUMBER,
+          0,
+          verb_deny,
+          { WORD_TARGET, WORD_NONE },
+          NULL,
+          "Take back what allow gave",
+          "Removes entries from the access list. Sessions that are there stay: see disconnect. "
+          "When "
+          "the last entry goes, nobody may enter.",
+          "tgtctl deny disk1 192.0.2.0/24" },
+        { "account add",
+          "[TARGET] USER",
+          1,
+          2,
+          0,
+          verb_account_add,
+          { WORD_TARGET, WORD_NONE },
+          NULL,
+          "Add a CHAP account, or change its secret",
+          "To a target, or to discovery if none is named. The secret is asked for on the terminal, "
+          "or "
+          "read as one line from standard input or --secret-file; it cannot be read back. "
+          "Initiators commonly want 12 to 16 characters.",
+          "tgtctl account add disk1 host7\n"
+          "tgtctl account add disk1 host7 --secret-file=/root/host7.secret\n"
+          "tgtctl account add disk1 disk1-itself --outgoing" },
+        { "account remove",
+          "[TARGET] USER",
+          1,
+          2,
+          0,
+          verb_account_remove,
+          { WORD_TARGET, WORD_NONE },
+          NULL,
+          "Remove a CHAP account",
+          "From a target, or from discovery if none is named. Removing the last incoming account "
+          "lets "
+          "initiators in without CHAP and takes --force.",
+          "tgtctl account remove disk1 host7" },
+        { "account list",
+          "[TARGET...]",
+          0,
+          ANY_NUMBER,
+          VERB_READ_ONLY,
+          verb_account_list,
+          { WORD_TARGET },
+          NULL,
+          "List CHAP accounts",
+          "Of targets, or of all targets and discovery. Secrets are never shown.",
+          "tgtctl account list disk1" },
+        { "disconnect",
+          "SESSION|INITIATOR...",
+          1,
+          ANY_NUMBER,
+          0,
+          verb_disconnect,
+          { WORD_SESSION },
+          NULL,
+          "End sessions",
+          "By the number that sessions shows, or all of an initiator by its name. It may log in "
+          "again "
+          "unless it is denied.",
+          "tgtctl disconnect 3\n"
+          "tgtctl disconnect iqn.2026-01.org.example:host7" },
+
+        { "portal add",
+          "ADDRESS:PORT...",
+          1,
+          ANY_NUMBER,
+          0,
+          verb_portal_add,
+          { WORD_NONE },
+          "Daemon",
+          "Listen on one more address",
+          "\"[ADDRESS]:PORT\" for IPv6. Portals that should be there before the first initiator "
+          "belong to tgtd.socket.",
+          "tgtctl portal add 192.0.2.1:3260\n"
+          "tgtctl portal add [2001:db8::1]:3260 --runtime" },
+        { "portal remove",
+          "ADDRESS:PORT...",
+          1,
+          ANY_NUMBER,
+          0,
+          verb_portal_remove,
+          { WORD_NONE },
+          NULL,
+          "Stop listening on an address",
+          "One that portal add or a fragment named; those of tgtd.socket are removed there.",
+          "tgtctl portal remove 192.0.2.1:3260" },
+        { "reload",
+          "",
+          0,
+          0,
+          0,
+          verb_reload,
+          { WORD_NONE },
+          NULL,
+          "Read the fragments again and apply what differs",
+          "A block with an error costs only itself and makes the exit code 1; others apply. What "
+          "would drop a session is refused unless --force is given.",
+          "tgtctl reload --dry-run\n"
+          "tgtctl reload" },
+        { "help",
+          "[VERB]",
+          0,
+          2,
+          VERB_READ_ONLY | VERB_LOCAL,
+          verb_help,
+          { WORD_VERB },
+          NULL,
+          "Show this, or what one verb does",
+          "The same as tgtctl VERB --help.",
+          "tgtctl help add-lun" },
+        { NULL },
+};
+/* clang-format on */
+
+#define CHANGES                                                                               \
+        "create,delete,set,add-lun,remove-lun,set-lun,allow,deny,account add,account remove," \
+        "portal add,portal remove"
+#define FIELD(name) offsetof(Options, name)
+
+/* clang-format off: one row per option */
+static const Option option_table[] = {
+        { "help", 'h', OPTION_FLAG, FIELD(help), NULL, NULL, NULL,
+          "Show help, of the verb if there is one" },
+        { "version", 0, OPTION_FLAG, FIELD(version), NULL, NULL, NULL, "Show the version" },
+        { "json", 0, OPTION_JSON, 0, "[=MODE]", NULL, "pretty short off",
+          "Output as JSON: pretty (also --json alone), short, off" },
+        { "quiet", 'q', OPTION_FLAG, FIELD(quiet), NULL, NULL, NULL,
+          "Say only what was asked for, and errors" },
+        { "full", 'l', OPTION_FLAG, FIELD(full), NULL, NULL, NULL,
+          "Cut nothing to fit the terminal" },
+        { "no-legend", 0, OPTION_FLAG, FIELD(no_legend), NULL, NULL, NULL,
+          "No column titles and no totals" },
+        { "no-pager", 0, OPTION_FLAG, FIELD(no_pager), NULL, NULL, NULL, "No pager" },
+        { "color", 0, OPTION_COLOR, 0, "[=WHEN]", NULL, "yes no auto",
+          "Colors: yes (also --color alone), no, auto" },
+        { "no-ask-password", 0, OPTION_FLAG, FIELD(no_ask_password), NULL, NULL, NULL,
+          "Ask for nothing on the terminal" },
+        { "bus", 0, OPTION_STRING, FIELD(bus), "BUS", NULL, "system session private",
+          "Find the daemon on system, session, private, or a D-Bus address" },
+        { "socket", 0, OPTION_STRING, FIELD(socket), "PATH", NULL, NULL,
+          "Find the daemon on this private socket" },
+        { "control-port", 'C', OPTION_NUMBER, FIELD(control_port), "N", NULL, NULL,
+          "Find the daemon that was started with the same number" },
+        { "config-dir", 0, OPTION_STRING, FIELD(config_dir), "DIR", "status,list,verify", NULL,
+          "Where fragments are, for what is read without a daemon" },
+        { "state-dir", 0, OPTION_STRING, FIELD(state_dir), "DIR", "status,list,verify", NULL,
+          "Where saved targets are, for what is read without a daemon" },
+        { "runtime", 0, OPTION_FLAG, FIELD(runtime), NULL, CHANGES, NULL,
+          "Keep the change only until the daemon is stopped" },
+        { "force", 'f', OPTION_FLAG, FIELD(force), NULL,
+          "create,delete,set,add-lun,remove-lun,set-lun,allow,deny,account add,account remove,"
+          "portal remove,reload",
+          NULL, "Also drop sessions, and override what /etc defines" },
+        { "dry-run", 'n', OPTION_FLAG, FIELD(dry_run), NULL, CHANGES ",reload", NULL,
+          "Check, and show what would change" },
+        { "generation", 0, OPTION_NUMBER, FIELD(generation), "N", CHANGES ",reload", NULL,
+          "Refuse if the configuration has changed since generation N" },
+        { "set", 0, OPTION_DIRECTIVE, 0, "DIRECTIVE=VALUE", "create,add-lun,set-lun", NULL,
+          "Any directive of targets.conf(5); the same as --DIRECTIVE=VALUE" },
+        { "type", 0, OPTION_ALIAS, 0, "TYPE", "add-lun", "disk", "The directive device-type",
+          "device-type" },
+        { "thin", 0, OPTION_ALIAS, 0, NULL, "add-lun,set-lun", NULL,
+          "The directive thin-provisioning, set to 1", "thin-provisioning" },
+        { "outgoing", 0, OPTION_FLAG, FIELD(outgoing), NULL, "account add,account remove", NULL,
+          "The account by which we prove ourselves to the initiator" },
+        { "secret-file", 0, OPTION_STRING, FIELD(secret_file), "FILE", "account add", NULL,
+          "Read the secret from the first line of FILE (-: standard input)" },
+        { "secret", 0, OPTION_SECRET, FIELD(secret), "SECRET", "account add", NULL,
+          "The secret itself; other users may see it while the command starts" },
+        { "with-secrets", 0, OPTION_FLAG, FIELD(with_secrets), NULL, "dump", NULL,
+          "With CHAP secrets" },
+        { NULL },
+};
+/* clang-format on */
+
+const Verb *verbs(void)
+{
+        return verb_table;
+}
+
+const Option *options_table(void)
+{
+        return option_table;
+}
+
+const Verb *verb_default(void)
+{
+        for (const Verb *v = verb_table; v->name; v++)
+                if (v->flags & VERB_DEFAULT)
+                        return v;
+        return NULL;
+}
+
+const Verb *verb_find(char *const *args, unsigned *ret_words)
+{
+        g_autofree char *two = NULL;
+
+        if (!args[0])
+                return NULL;
+        if (args[1])
+                two = g_strconcat(args[0], " ", args[1], NULL);
+        for (const Verb *v = verb_table; v->name; v++) {
+                bool both = two && STREQ(v->name, two);
+
+                if (!both && !STREQ(v->name, args[0]))
+                        continue;
+                *ret_words = both ? 2 : 1;
+                return v;
+        }
+        return NULL;
+}
+
+const char **verb_first_words(void)
+{
+        GPtrArray *words = g_ptr_array_new();
+
+        for (const Verb *v = verb_table; v->name; v++) {
+                g_autofree char *word = g_strndup(v->name, strcspn(v->name, " "));
+                const char *interned = g_intern_string(word);
+
+                if (!g_ptr_array_find(words, interned, NULL))
+                        g_ptr_array_add(words, (char *)interned);
+        }
+        g_ptr_array_add(words, NULL);
+        return (const char **)g_ptr_array_free(words, FALSE);
+}
+
+bool option_applies(const Option *o, const Verb *v)
+{
+        g_auto(GStrv) names = NULL;
+
+        if (!o->verbs)
+                return true;
+        names = g_strsplit(o->verbs, ",", -1);
+        return g_strv_contains((const char *const *)names, v->name);
+}
