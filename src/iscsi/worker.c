@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "iscsi/session.h"
+
+/* What the connections of one worker share. */
+
+void iscsi_limits_default(IscsiLimits *ret)
+{
+        *ret = (IscsiLimits){ .login_timeout_s = 15,
+                              .logins_max = 256,
+                              .sessions_max = 4096,
+                              .login_bytes_max = 64 * KIB,
+                              .tx_queue_max = 64 * MIB,
+                              .discovery_idle_s = 60,
+                              .early_data_max = 64 * MIB };
+}
+
+static void take_limits(IscsiLimits *to, const IscsiLimits *from)
+{
+        iscsi_limits_default(to);
+#define TAKE(field)                              \
+        do {                                     \
+                if (from->field)                 \
+                        to->field = from->field; \
+        } while (0)
+        TAKE(login_timeout_s);
+        TAKE(logins_max);
+        TAKE(sessions_max);
+        TAKE(login_bytes_max);
+        TAKE(tx_queue_max);
+        TAKE(discovery_idle_s);
+        TAKE(early_data_max);
+#undef TAKE
+}
+
+static void on_ready(LoopTask *task)
+{
+        IscsiWorker *w = CONTAINER_OF(task, IscsiWorker, ready_task);
+
+        while (!list_empty(&w->ready)) {
+                Command *cmd = LIST_ENTRY(w->ready.next, Command, out.r2t_link);
+
+                list_remove(&cmd->out.r2t_link);
+                command_data_in(cmd, cmd->out.error);
+        }
+}
+
+int iscsi_worker_new(Loop *loop, ScsiWorker *scsi, const IscsiLimits *limits,
+                     const IscsiHostOps *host, void *userdata, IscsiWorker **ret)
+{
+        IscsiWorker *w = calloc(1, sizeof(*w));
+
+        if (!w)
+                return -ENOMEM;
+        w->loop = loop;
+        w->scsi = scsi;
+        w->host = host;
+        w->userdata = userdata;
+        take_limits(&w->limits, limits);
+        list_init(&w->conns);
+        list_init(&w->sessions);
+        list_init(&w->ready);
+        w->ready_task.run = on_ready;
+        pool_init(&w->commands, sizeof(Command), sizeof(Command), 1024);
+        pool_init(&w->tmfs, tmf_size(), tmf_size(), 64);
+        pool_init(&w->pdus, tx_pdu_size(), tx_pdu_clear(), 2048);
+        w->early_budget.left = (int64_t)w->limits.early_data_max;
+        w->scratch_size = SCRATCH_SIZE;
+        w->scratch = malloc(w->scratch_size);
+        if (!w->scratch || buffer_pool_new(&w->early_budget, 1 * MIB, &w->early) < 0) {
+                iscsi_worker_free(w);
+                return -ENOMEM;
+        }
+        *ret = w;
+        return 0;
+}
+
+IscsiWorker *iscsi_worker_free(IscsiWorker *w)
+{
+        if (!w)
+                return NULL;
+        iscsi_map_unref(w->map);
+        pool_done(&w->commands);
+        pool_done(&w->tmfs);
+        pool_done(&w->pdus);
+        buffer_pool_free(w->early);
+        free(w->scratch);
+        free(w);
+        return NULL;
+}
+
+static void follow_target(Session *s, IscsiTarget *t)
+{
+        LunMap *luns = s->target->luns;
+
+        if (t == s->target)
+                return;
+        if (t->luns != luns && scsi_nexus_remap(&s->nexus, t->luns) < 0) {
+                session_drop(s->conn, "out of memory for the new LUNs of the target");
+                return;
+        }
+        iscsi_target_ref(t);
+        iscsi_target_unref(s->target);
+        s->target = t;
+}
+
+void iscsi_worker_set_map(IscsiWorker *w, IscsiMap *map)
+{
+        IscsiMap *old = w->map;
+
+        w->map = iscsi_map_ref(map);
+        LIST_FOREACH_SAFE (s, &w->sessions, Session, link) {
+                IscsiTarget *t;
+
+                if (s->info.discovery || s->state != SESSION_LOGGED_IN)
+                        continue;
+                t = iscsi_map_find(map, s->info.target);
+                if (!t)
+                        session_drop(s->conn, "the target was removed");
+                else if (!t->online)
+                        session_drop(s->conn, "the target went offline");
+                else
+                        follow_target(s, t);
+        }
+        iscsi_map_unref(old);
+}
+
+int iscsi_worker_end_session(IscsiWorker *w, uint64_t session, const char *reason)
+{
+        LIST_FOREACH (s, &w->sessions, Session, link)
+                if (s->info.id == session) {
+                        session_drop(s->conn, reason);
+                        return 0;
+                }
+        return -ENOENT;
+}
+
+size_t iscsi_worker_sessions(IscsiWorker *w, uint64_t after, IscsiSessionInfo *ret, size_t max)
+{
+        size_t n = 0;
+
+        LIST_FOREACH (s, &w->sessions, Session, link) {
+                if (n >= max)
+                        break;
+                if (s->info.id <= after || s->state != SESSION_LOGGED_IN)
+                        continue;
+                ret[n] = s->info;
+                ret[n].params = s->conn->params; /* what it redeclared shows */
+                ret[n].rx_bytes = s->conn->rx_bytes;
+                ret[n].tx_bytes = s->conn->tx_bytes;
+                n++;
+        }
+        return n;
+}
+
+void worker_check_shutdown(IscsiWorker *w)
+{
+        void (*done)(void *) = w->shutdown_done;
+
+        if (!w->shutting_down || !done || !list_empty(&w->sessions))
+                return;
+        w->shutdown_done = NULL;
+        done(w->shutdown_userdata);
+}
+
+static void on_shutdown_task(LoopTask *task)
+{
+        worker_check_shutdown(CONTAINER_OF(task, IscsiWorker, shutdown_task));
+}
+
+void iscsi_worker_shutdown(IscsiWorker *w, void (*done)(void *userdata), void *userdata)
+{
+        w->shutting_down = true;
+        w->shutdown_done = done;
+        w->shutdown_userdata = userdata;
+        w->shutdown_task.run = on_shutdown_task;
+        LIST_FOREACH_SAFE (c, &w->conns, Conn, link)
+                if (c->session)
+                        session_drop(c, "the target is being stopped");
+                else
+                        conn_terminate(c);
+        loop_defer(w->loop, &w->shutdown_task);
+}
