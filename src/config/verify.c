@@ -262,8 +262,8 @@ static const char *difference(const LunSpec *a, const LunSpec *b)
         for (const Directive *d = directives(); d->name && !found; d++) {
                 g_autoptr(GPtrArray) x = NULL, y = NULL;
 
-                if (!(d->where & IN_LUN) || STREQ(d->name, "lun") || STREQ(d->name, "path") ||
-                    !d->type)
+                if (!(d->where & IN_LUN) || !d->type || STREQ(d->name, "lun") ||
+                    STREQ(d->name, "path") || STREQ(d->name, "allow-in-use"))
                         continue;
                 x = g_ptr_array_new_with_free_func(g_free);
                 y = g_ptr_array_new_with_free_func(g_free);
