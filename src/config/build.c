@@ -171,6 +171,21 @@ static GPtrArray *collect_stores(const GPtrArray *items)
         return stores;
 }
 
+static void misplaced_lun(Build *b, const GPtrArray *items, guint n_stores)
+{
+        for (guint k = 0; k < items->len; k++) {
+                const RawItem *i = items->pdata[k];
+
+                if (!STREQ(i->directive->name, "lun"))
+                        continue;
+                problem_error(b->problems, i->at, b->target, "lun",
+                              "in a target block it needs exactly one backing-store, not %u",
+                              n_stores);
+                b->bad = true;
+                return;
+        }
+}
+
 /* What a directive of the target block says of every LUN is set once, in a LUN that the others are
  * copies of. */
 static void build_luns(Build *b, TargetSpec *t, const GPtrArray *items)
@@ -179,12 +194,8 @@ static void build_luns(Build *b, TargetSpec *t, const GPtrArray *items)
         LunSpec *model = lun_spec_new();
 
         set_items(b, model, items, IN_LUN, false);
-        if (model->lun_given && stores->len != 1) {
-                problem_error(b->problems, t->at, b->target, "lun",
-                              "in a target block it needs exactly one backing-store, not %u",
-                              stores->len);
-                b->bad = true;
-        }
+        if (model->lun_given && (stores->len > 1 || (stores->len == 0 && !b->bad)))
+                misplaced_lun(b, items, stores->len);
         for (guint k = 0; k < stores->len; k++) {
                 const Store *s = stores->pdata[k];
                 LunSpec *l = lun_spec_dup(model);
