@@ -66,7 +66,8 @@ static int problem_to_error(Problem *p, const char *directive, BusError *e)
                 return bus_error_set(e, ERROR_INVALID, "%s: not a valid value", directive);
         if (directive_has_secret(directive))
                 bus_error_set(e, ERROR_INVALID,
-                              "%s: expected a user and a secret, without blanks in either",
+                              "%s: expected a user and a secret, separated by a blank, each in "
+                              "quotes if it contains one",
                               directive);
         else
                 bus_error_set(e, ERROR_INVALID, "%s: %s", directive, p->text);
@@ -125,6 +126,22 @@ static int verify_target(TargetSpec *t, BusError *e)
         return bus_error_set(e, ERROR_INVALID, "%s: not a valid target", t->name);
 }
 
+static bool names_a_store(const Directive *d)
+{
+        return STREQ(d->name, "backing-store") || STREQ(d->name, "direct-store");
+}
+
+static int set_target_directives(TargetSpec *t, const Edit *edit, bool stores, BusError *e)
+{
+        for (guint i = 0; i < edit->directives->len; i++) {
+                const Directive *d = g_ptr_array_index(edit->directives, i);
+
+                if (names_a_store(d) == stores && set_all(t, NULL, d, edit, e) < 0)
+                        return -1;
+        }
+        return 0;
+}
+
 int edit_create_target(Desired *d, void *userdata, BusError *e)
 {
         Edit *edit = userdata;
@@ -136,9 +153,10 @@ int edit_create_target(Desired *d, void *userdata, BusError *e)
         t = target_spec_new(edit->target);
         t->access_given = true; /* nobody, until somebody is named */
         t->persistence = edit->runtime ? TARGET_RUNTIME : TARGET_SAVED;
-        for (guint i = 0; i < edit->directives->len; i++)
-                if (set_all(t, NULL, g_ptr_array_index(edit->directives, i), edit, e) < 0)
-                        return -1;
+        /* a dictionary has no order: LUNs first, then what applies to all of them */
+        if (set_target_directives(t, edit, true, e) < 0 ||
+            set_target_directives(t, edit, false, e) < 0)
+                return -1;
         if (verify_target(t, e) < 0)
                 return -1;
         g_hash_table_insert(d->targets, t->name, t);
@@ -189,31 +207,11 @@ int edit_set(Desired *d, void *userdata, BusError *e)
         return verify_target(t, e);
 }
 
-static bool names_a_store(const Directive *d)
-{
-        return STREQ(d->name, "backing-store") || STREQ(d->name, "direct-store");
-}
-
-/* In a block the path stands in the head, where config_set() has no part. */
-static int set_store(LunSpec *l, const Directive *d, BusError *e)
-{
-        if (!d->values[0] || d->values[1] || !d->values[0][0])
-                return bus_error_set(e, ERROR_INVALID, "%s: expected one path", d->name);
-        g_free(l->path);
-        l->path = g_strdup(d->values[0]);
-        l->direct_store = STREQ(d->name, "direct-store");
-        return 0;
-}
-
 static int set_lun_directives(TargetSpec *t, LunSpec *l, const Edit *edit, BusError *e)
 {
-        for (guint i = 0; i < edit->directives->len; i++) {
-                const Directive *d = g_ptr_array_index(edit->directives, i);
-                int r = names_a_store(d) ? set_store(l, d, e) : set_all(t, l, d, edit, e);
-
-                if (r < 0)
-                        return r;
-        }
+        for (guint i = 0; i < edit->directives->len; i++)
+                if (set_all(t, l, g_ptr_array_index(edit->directives, i), edit, e) < 0)
+                        return -1;
         return 0;
 }
 
@@ -280,8 +278,7 @@ int edit_set_lun(Desired *d, void *userdata, BusError *e)
                                              "lun: a LUN keeps its number; remove it and add it "
                                              "under another");
                 /* the method says what the directive is from now on: a list starts anew */
-                if (!names_a_store(directive) &&
-                    set_one(NULL, l, directive->name, NULL, edit, e) < 0)
+                if (set_one(NULL, l, directive->name, NULL, edit, e) < 0)
                         return -1;
         }
         if (set_lun_directives(NULL, l, edit, e) < 0)
@@ -392,22 +389,14 @@ static AccountSpec *find_account(GPtrArray *list, const char *user, guint *ret_i
         return NULL;
 }
 
-/* A line of a fragment is split at blanks; a quote or a # would start something else there. */
-static bool fits_a_line(const char *s)
-{
-        return text_is_clean(s, 255, false) && !strpbrk(s, " \"'#\\<>`");
-}
-
 static int check_account(const Edit *edit, BusError *e)
 {
-        if (!fits_a_line(edit->user))
+        if (!text_is_clean(edit->user, 255, false))
                 return bus_error_set(e, ERROR_INVALID,
-                                     "A user name has 1 to 255 bytes and no blanks, quotes, "
-                                     "backslashes, # or <>");
-        if (!fits_a_line(edit->secret))
+                                     "A user name has 1 to 255 bytes and no control characters");
+        if (!text_is_clean(edit->secret, 255, false))
                 return bus_error_set(e, ERROR_INVALID,
-                                     "A secret has 1 to 255 bytes and no blanks, quotes, "
-                                     "backslashes, # or <>");
+                                     "A secret has 1 to 255 bytes and no control characters");
         return 0;
 }
 

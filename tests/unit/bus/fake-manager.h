@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "bus/manager.h"
+
+/* manager.h over a plain Desired: every LUN is a unit at once, sessions are what a test puts in.
+ * Answers come in a later turn of the event loop, as the real ones do. */
+
+typedef struct FakeSession {
+        SessionInfo info;
+} FakeSession;
+
+struct Manager {
+        sd_event *event;
+        Desired *desired;
+        uint64_t generation;
+        char *trusted;       /* directory */
+        GPtrArray *pending;  /* answers that are due */
+        bool hold;           /* no answer until it is false again */
+        GPtrArray *sessions; /* FakeSession* */
+        GPtrArray *ended;    /* text of each end_session, configure, refresh: "NAME ARGUMENT" */
+        const ManagerObserver *observer;
+        void *observer_userdata;
+        /* of the last change */
+        unsigned n_edits;
+        uid_t caller_uid;
+        pid_t caller_pid;
+        char *caller_name;
+        EditOptions options;
+};
+
+Manager *fake_manager_new(sd_event *event);
+Manager *fake_manager_free(Manager *m);
+void fake_manager_release(Manager *m); /* ends hold */
+void fake_manager_add_session(Manager *m, uint64_t id, const char *target);
+void fake_manager_remove_session(Manager *m, uint64_t id);
