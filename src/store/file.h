@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include <sys/stat.h>
+
+#include "store/internal.h"
+
+/* Regular files and block devices: what rdwr and aio share. Everything here may block. */
+
+typedef struct FileStore {
+        Store store;
+        int fd; /* the number never changes; what it refers to may, in a refresh */
+        char *path;
+        bool block_device;
+        bool direct, sync;
+        bool memory; /* atomic; the file system is memory: nothing ever waits for a disk */
+        /* Atomics: what was tried and refused is not tried again. */
+        bool no_nowait_read, no_nowait_write, no_zero_range, no_punch;
+} FileStore;
+
+/* Progress of one StoreIo in a job, in its private part. */
+typedef struct FileJob {
+        LoopJob job;
+        StoreIo *io;
+        size_t transferred; /* READ, WRITE: before the job */
+        bool cancelled;     /* atomic */
+} FileJob;
+
+_Static_assert(sizeof(FileJob) <= sizeof(((StoreIo *)0)->private), "StoreIo.private is too small");
+
+int file_open(const StoreSpec *spec, const StoreOps *ops, bool direct, Store **ret,
+              StoreError *reterr);
+int file_refresh(Store *s, const StoreSpec *spec, StoreError *reterr);
+void file_free(Store *s);
+
+/* Does all of io but the first transferred bytes, and returns its result. */
+int file_execute(FileStore *fs, const StoreIo *io, size_t transferred, const bool *cancelled);
+/* Does so in a job. */
+void file_job(StoreChannel *ch, StoreIo *io, size_t transferred);
+void file_cancel(StoreChannel *ch, StoreIo *io);
