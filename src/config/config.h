@@ -151,6 +151,11 @@ LunSpec *target_spec_find_lun(const TargetSpec *t, uint16_t lun); /* NULL: none 
 typedef struct ConfigPaths {
         char *targets_conf; /* /etc/tgt/targets.conf, read first where it exists; or NULL */
         char *etc, *run, *var, *usr; /* .../targets.d; each may be NULL */
+        /* Opens a file for reading that open(2) is refused (EACCES, EPERM): a descriptor or
+         * negative errno. Fragments with secrets are often root's alone. NULL: nobody can. May
+         * block. */
+        int (*open_path)(const char *path, int flags, void *userdata);
+        void *open_userdata;
 } ConfigPaths;
 
 void config_paths_default(ConfigPaths *ret, const char *config_dir, const char *state_dir,

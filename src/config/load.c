@@ -107,6 +107,8 @@ static int read_search_path(Raw *raw, const ConfigPaths *paths)
         g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
         struct stat st;
 
+        raw->open_path = paths->open_path;
+        raw->open_userdata = paths->open_userdata;
         for (int layer = 0; layer < N_LAYERS; layer++) {
                 int r = dirs[layer] ? list_directory(dirs[layer], (Layer)layer, names, fragments)
                                     : 0;

@@ -280,12 +280,18 @@ static void include_directory(Parser *p, Origin at, const char *path)
         }
 }
 
+/* What is not there matches nothing; what cannot be looked into may hide anything. */
+static int glob_error(const char *path, int error)
+{
+        return error != ENOENT && error != ENOTDIR;
+}
+
 /* Files that match, in order. 0: none does. */
 static size_t include_glob(Parser *p, Origin at, const char *pattern)
 {
         glob_t g = { 0 };
         size_t n;
-        int r = glob(pattern, GLOB_BRACE, NULL, &g);
+        int r = glob(pattern, GLOB_BRACE, glob_error, &g);
 
         if (r != 0 && r != GLOB_NOMATCH) {
                 block_error(p, at, "include", "\"%s\": cannot be searched", pattern);
@@ -490,6 +496,19 @@ static int read_all(int fd, uint64_t max, char **ret, size_t *ret_length)
         return 0;
 }
 
+static int open_fragment(Raw *raw, const char *path)
+{
+        /* not O_RDONLY alone: a FIFO must not hang the daemon */
+        int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+        int fd = open(path, flags);
+
+        if (fd >= 0)
+                return fd;
+        if ((errno != EACCES && errno != EPERM) || !raw->open_path)
+                return -errno;
+        return raw->open_path(path, flags, raw->open_userdata);
+}
+
 /* 1: *ret is the text; 0: the file has been read before. */
 static int open_and_read(Raw *raw, const char *path, char **ret, size_t *ret_length)
 {
@@ -498,9 +517,10 @@ static int open_and_read(Raw *raw, const char *path, char **ret, size_t *ret_len
         struct stat st;
         int r;
 
-        /* not O_RDONLY alone: a FIFO must not hang the daemon */
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        if (fd < 0 || fstat(fd, &st) < 0)
+        fd = open_fragment(raw, path);
+        if (fd < 0)
+                return fd;
+        if (fstat(fd, &st) < 0)
                 return -errno;
         if (S_ISDIR(st.st_mode))
                 return -EISDIR;
@@ -522,20 +542,23 @@ static int open_and_read(Raw *raw, const char *path, char **ret, size_t *ret_len
 static void read_file(Parser *p, Origin at)
 {
         g_autofree char *text = NULL;
+        const char *name = at.line ? p->file : ""; /* it is named before the text otherwise */
         size_t length = 0;
         int r = open_and_read(p->raw, p->file, &text, &length);
 
         if (r == 0) {
                 problem_warning(p->raw->problems, at, NULL, NULL,
-                                "%s has been read before, and is left out here", p->file);
+                                "%s%shas been read before, and is left out here", name,
+                                *name ? " " : "");
                 return;
         }
         if (r > 0 && memchr(text, '\0', length)) {
-                problem_error(p->raw->problems, at, NULL, NULL, "%s is not a text file", p->file);
+                problem_error(p->raw->problems, at, NULL, NULL, "%s%sis not a text file", name,
+                              *name ? " " : "");
                 r = -EINVAL;
         } else if (r < 0) {
-                problem_error(p->raw->problems, at, NULL, NULL, "%s cannot be read: %s", p->file,
-                              g_strerror(-r));
+                problem_error(p->raw->problems, at, NULL, NULL, "%s%scannot be read: %s", name,
+                              *name ? " " : "", g_strerror(-r));
         }
         if (r < 0) {
                 if (p->block)

@@ -34,6 +34,8 @@ typedef struct Raw {
         GHashTable *files;   /* "dev:ino" of the files that were read: none is read twice */
         GHashTable *bad;     /* set of names; borrowed */
         GPtrArray *problems; /* borrowed */
+        int (*open_path)(const char *path, int flags, void *userdata); /* as in ConfigPaths */
+        void *open_userdata;
         uint64_t bytes;
         unsigned depth; /* of includes */
 } Raw;
