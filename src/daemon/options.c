@@ -128,7 +128,8 @@ static void take_paths(const Given *g, Options *o)
 {
         g_autofree char *runtime = NULL;
 
-        o->config_dir = or_default(g->config_dir, "CONFIGURATION_DIRECTORY", CONFIG_DIR);
+        /* not named: the vendor's fragments in /usr count too */
+        o->config_dir = g->config_dir ? g_canonicalize_filename(g->config_dir, NULL) : NULL;
         o->state_dir = or_default(g->state_dir, "STATE_DIRECTORY", STATE_DIR);
         runtime = default_runtime_dir(g, o);
         o->runtime_dir = or_default(g->runtime_dir, "RUNTIME_DIRECTORY", runtime);

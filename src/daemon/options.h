@@ -6,7 +6,8 @@
 
 /* The command line of tgtd, with every default filled in. */
 typedef struct Options {
-        char *config_dir, *state_dir, *runtime_dir;
+        char *config_dir; /* NULL: the default */
+        char *state_dir, *runtime_dir;
         char *bus; /* NULL: none */
         char *control_socket;
         char *opener_socket;
