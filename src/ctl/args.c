@@ -71,6 +71,14 @@ const char *directive_name(const char *name)
         return name;
 }
 
+bool directive_takes_many(const char *name)
+{
+        for (const DirectiveDoc *d = config_directive_docs(); d->name; d++)
+                if (same_name(d->name, name))
+                        return d->many;
+        return true;
+}
+
 /* "--readonly" alone means "readonly 1"; such options take a value only after "=". */
 static const char *switch_value(const DirectiveDoc *d)
 {

@@ -63,10 +63,11 @@ char *control_socket_path(const char *socket, int64_t control_port)
 
         if (socket)
                 return g_strdup(socket);
-        if (!e || !*e)
-                e = CONTROL_SOCKET;
+        if (e && *e) /* as with stgt, the number is always there */
+                return g_strdup_printf("%s.%" PRIi64, e, MAX(control_port, 0));
         /* the first instance has no number in its name */
-        return control_port > 0 ? g_strdup_printf("%s.%" PRIi64, e, control_port) : g_strdup(e);
+        return control_port > 0 ? g_strdup_printf(CONTROL_SOCKET ".%" PRIi64, control_port)
+                                : g_strdup(CONTROL_SOCKET);
 }
 
 static int refuse(Ctl *c, ExitCode code, const char *format, ...) _printf_(3, 4);
@@ -273,7 +274,9 @@ int ctl_invoke_quiet(Ctl *c, sd_bus_message *m, sd_bus_error *error, sd_bus_mess
 
 int ctl_report_error(Ctl *c, int code, const sd_bus_error *error)
 {
-        const char *text = error->message ? error->message : error->name;
+        g_auto(GStrv) parts =
+                g_strsplit(error->message ? error->message : error->name, "the option force", -1);
+        g_autofree char *text = g_strjoinv("--force", parts); /* as it is called here */
         const char *hint = "";
 
         if (sd_bus_error_has_name(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))

@@ -506,22 +506,13 @@ static int resolve_lun(Ctl *c, const char *target, uint32_t number, char **ret_p
         return ctl_fail(c, EXIT_CODE_NOT_FOUND, "%s has no LUN %u.", target, number);
 }
 
-int model_resolve_unit(Ctl *c, const char *name, char **ret_path)
+/* Sends m, to which appended is what appending the arguments returned; the reply is a path. */
+static int get_object(Ctl *c, sd_bus_message *m, int appended, char **ret_path)
 {
-        const char *slash = strrchr(name, '/'), *path = NULL;
-        sd_bus_message *m = NULL, *reply = NULL;
-        uint32_t number;
-        int r, code;
+        sd_bus_message *reply = NULL;
+        const char *path;
+        int r = appended, code;
 
-        if (slash && parse_u32(slash + 1, 0, 16383, &number) >= 0) {
-                g_autofree char *target = g_strndup(name, (size_t)(slash - name));
-
-                return resolve_lun(c, target, number, ret_path);
-        }
-        code = ctl_method(c, BUS_ROOT, IFACE("Manager"), "GetLogicalUnit", &m);
-        if (code != EXIT_CODE_OK)
-                return code;
-        r = sd_bus_message_append(m, "s", name);
         if (r < 0) {
                 sd_bus_message_unref(m);
                 return ctl_bad_message(c, r);
@@ -534,4 +525,32 @@ int model_resolve_unit(Ctl *c, const char *name, char **ret_path)
                 *ret_path = g_strdup(path);
         sd_bus_message_unref(reply);
         return r < 0 ? ctl_bad_message(c, r) : EXIT_CODE_OK;
+}
+
+int model_resolve_unit(Ctl *c, const char *name, char **ret_path)
+{
+        const char *slash = strrchr(name, '/');
+        sd_bus_message *m = NULL;
+        uint32_t number;
+        int code;
+
+        if (slash && parse_u32(slash + 1, 0, 16383, &number) >= 0) {
+                g_autofree char *target = g_strndup(name, (size_t)(slash - name));
+
+                return resolve_lun(c, target, number, ret_path);
+        }
+        code = ctl_method(c, BUS_ROOT, IFACE("Manager"), "GetLogicalUnit", &m);
+        if (code != EXIT_CODE_OK)
+                return code;
+        return get_object(c, m, sd_bus_message_append(m, "s", name), ret_path);
+}
+
+int model_get_session(Ctl *c, uint64_t id, char **ret_path)
+{
+        sd_bus_message *m = NULL;
+        int code = ctl_method(c, BUS_ROOT, IFACE("Manager"), "GetSession", &m);
+
+        if (code != EXIT_CODE_OK)
+                return code;
+        return get_object(c, m, sd_bus_message_append(m, "t", id), ret_path);
 }

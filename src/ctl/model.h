@@ -41,3 +41,5 @@ json_int_t json_number(const json_t *object, const char *key);
 
 /* The object of a unit: by UUID, or as TARGET/LUN. Newly allocated. */
 int model_resolve_unit(Ctl *c, const char *name, char **ret_path);
+/* The object of a session. Newly allocated. */
+int model_get_session(Ctl *c, uint64_t id, char **ret_path);

@@ -22,6 +22,14 @@ json_t *problems_from_config(const GPtrArray *problems)
         return list;
 }
 
+void offline_paths(const Ctl *c, ConfigPaths *ret)
+{
+        const char *state = c->options.state_dir;
+        g_autofree char *runtime = state ? g_build_filename(state, "run", NULL) : NULL;
+
+        config_paths_default(ret, c->options.config_dir, state, runtime);
+}
+
 void offline_load(Ctl *c, Desired **ret)
 {
         g_autoptr(GPtrArray) problems = NULL;
@@ -32,7 +40,7 @@ void offline_load(Ctl *c, Desired **ret)
 
         (void)ctl_fail(c, EXIT_CODE_NOT_RUNNING, "%s", c->connect_why);
         *ret = NULL;
-        config_paths_default(&paths, c->options.config_dir, c->options.state_dir, NULL);
+        offline_paths(c, &paths);
         r = config_load(&paths, NULL, ret, &bad, &problems);
         config_paths_clear(&paths);
         if (r < 0) {

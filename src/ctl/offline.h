@@ -7,6 +7,8 @@
 /* What is configured, read from the fragments: what status and list show when no daemon runs. The
  * shapes are those of model.h, with State "not-running" and without what only a daemon knows. */
 
+/* The search path, with --config-dir and --state-dir as the daemon takes them. */
+void offline_paths(const Ctl *c, ConfigPaths *ret);
 /* Says on stderr that the daemon is not running, and what the fragments have wrong. *ret NULL: they
  * cannot be read, which has been told. */
 void offline_load(Ctl *c, Desired **ret);

@@ -144,23 +144,17 @@ static int get_secret(Ctl *c, const char *user, char **ret)
         return prompt(c, user, ret);
 }
 
-/* The method for a target, or for discovery if there is none; *ret_mask: its options. */
-static int begin(Ctl *c, const char *target, const char *member, sd_bus_message **ret,
-                 unsigned *ret_mask)
+/* The method for a target, or for discovery if there is none. */
+static int begin(Ctl *c, const char *target, const char *member, sd_bus_message **ret)
 {
         g_autofree char *path = NULL, *discovery = NULL;
         int code;
 
         if (target) {
-                *ret_mask = OPTIONS_ALL;
                 code = model_resolve(c, target, NULL, &path);
                 return code == EXIT_CODE_OK ? change_begin(c, path, IFACE("Target"), member, ret)
                                             : code;
         }
-        *ret_mask = OPTIONS_ALL & ~OPTIONS_FORCE;
-        if (c->options.force)
-                return ctl_fail(c, EXIT_CODE_USAGE,
-                                "--force has no meaning for discovery accounts.");
         discovery = g_strconcat(g_str_has_prefix(member, "Add") ? "Add" : "Remove",
                                 "DiscoveryAccount", NULL);
         return change_begin(c, BUS_ROOT, IFACE("Manager"), discovery, ret);
@@ -176,8 +170,7 @@ int verb_account_add(Ctl *c, char **args)
         const char *target = args[1] ? args[0] : NULL, *user = args[1] ? args[1] : args[0];
         _cleanup_(secret_freep) char *secret = NULL;
         sd_bus_message *m = NULL;
-        unsigned mask;
-        int r, code = begin(c, target, "AddAccount", &m, &mask);
+        int r, code = begin(c, target, "AddAccount", &m);
 
         if (code != EXIT_CODE_OK)
                 return code;
@@ -189,18 +182,17 @@ int verb_account_add(Ctl *c, char **args)
         r = sd_bus_message_sensitive(m);
         if (r >= 0)
                 r = sd_bus_message_append(m, "sss", user, secret, direction(c));
-        return change_finish(c, m, r, mask, target ? object_outs : no_outs);
+        return change_finish(c, m, r, OPTIONS_ALL, target ? object_outs : no_outs);
 }
 
 int verb_account_remove(Ctl *c, char **args)
 {
         const char *target = args[1] ? args[0] : NULL, *user = args[1] ? args[1] : args[0];
         sd_bus_message *m = NULL;
-        unsigned mask;
-        int code = begin(c, target, "RemoveAccount", &m, &mask);
+        int code = begin(c, target, "RemoveAccount", &m);
 
         if (code != EXIT_CODE_OK)
                 return code;
-        return change_finish(c, m, sd_bus_message_append(m, "ss", user, direction(c)), mask,
+        return change_finish(c, m, sd_bus_message_append(m, "ss", user, direction(c)), OPTIONS_ALL,
                              no_outs);
 }

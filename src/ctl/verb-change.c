@@ -134,20 +134,19 @@ static int parse_lun(Ctl *c, const char *text, uint16_t *ret)
 int verb_remove_lun(Ctl *c, char **args)
 {
         const char *target = args[0];
+        g_autofree char *path = NULL;
+        uint16_t lun = 0;
         int code = check_generation(c, g_strv_length(args) - 1);
 
-        for (char **a = args + 1; *a && code == EXIT_CODE_OK; a++) {
-                uint16_t lun = 0;
-
+        for (char **a = args + 1; *a && code == EXIT_CODE_OK; a++)
                 code = parse_lun(c, *a, &lun); /* all, before the first goes */
-        }
+        if (code == EXIT_CODE_OK)
+                code = model_resolve(c, target, NULL, &path);
         for (args++; *args && code == EXIT_CODE_OK; args++) {
                 sd_bus_message *m = NULL;
-                uint16_t lun = 0;
 
-                code = parse_lun(c, *args, &lun);
-                if (code == EXIT_CODE_OK)
-                        code = begin_target(c, target, "RemoveLogicalUnit", &m);
+                (void)parse_lun(c, *args, &lun);
+                code = change_begin(c, path, IFACE("Target"), "RemoveLogicalUnit", &m);
                 if (code == EXIT_CODE_OK)
                         code = change_finish(c, m, sd_bus_message_append(m, "q", lun), OPTIONS_ALL,
                                              no_outs);
@@ -171,6 +170,7 @@ static const char *access_kind(const char *value)
 static int change_access(Ctl *c, char **args, const char *member, const char *const *outs)
 {
         const char *target = args[0];
+        g_autofree char *path = NULL;
         int code = check_generation(c, g_strv_length(args) - 1);
 
         for (char **a = args + 1; *a && code == EXIT_CODE_OK; a++)
@@ -179,11 +179,13 @@ static int change_access(Ctl *c, char **args, const char *member, const char *co
                                         "\"%s\" is neither the name of an initiator (iqn., eui., "
                                         "naa.) nor an address, a prefix (10.0.0.0/8) or ALL.",
                                         *a);
+        if (code == EXIT_CODE_OK)
+                code = model_resolve(c, target, NULL, &path);
         for (args++; *args && code == EXIT_CODE_OK; args++) {
                 sd_bus_message *m = NULL;
                 int r;
 
-                code = begin_target(c, target, member, &m);
+                code = change_begin(c, path, IFACE("Target"), member, &m);
                 if (code != EXIT_CODE_OK)
                         break;
                 r = sd_bus_message_append(m, "ss", access_kind(*args), *args);
@@ -206,8 +208,13 @@ int verb_set(Ctl *c, char **args)
 {
         const char *directive = directive_name(args[1]);
         sd_bus_message *m = NULL;
-        int r, code = begin_target(c, args[0], "Set", &m);
+        int r, code;
 
+        if (!directive_takes_many(directive) && g_strv_length(args) > 3)
+                return ctl_fail(c, EXIT_CODE_USAGE,
+                                "%s has one value; put quotes around what has blanks in it.",
+                                directive);
+        code = begin_target(c, args[0], "Set", &m);
         if (code != EXIT_CODE_OK)
                 return code;
         r = sd_bus_message_append(m, "s", directive);
@@ -230,6 +237,10 @@ int verb_set_lun(Ctl *c, char **args)
                                 c->verb->args);
         if (args[2] && !args[3])
                 return ctl_fail(c, EXIT_CODE_USAGE, "%s wants a value.", args[2]);
+        if (args[2] && g_strv_length(args) > 4 && !directive_takes_many(directive_name(args[2])))
+                return ctl_fail(c, EXIT_CODE_USAGE,
+                                "%s has one value; put quotes around what has blanks in it.",
+                                args[2]);
         for (char **v = args + 3; args[2] && *v; v++)
                 add_setting(&c->options, directive_name(args[2]), *v);
         make_paths_absolute(&c->options);

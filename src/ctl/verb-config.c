@@ -27,7 +27,7 @@ int verb_verify(Ctl *c, char **args)
         if (*args)
                 r = config_load_files((const char *const *)args, NULL, &d, &bad, &problems);
         else {
-                config_paths_default(&paths, c->options.config_dir, c->options.state_dir, NULL);
+                offline_paths(c, &paths);
                 r = config_load(&paths, NULL, &d, &bad, &problems);
                 config_paths_clear(&paths);
         }

@@ -14,5 +14,7 @@ VerbFunc verb_verify, verb_dump, verb_monitor, verb_help;
 /* As it is spelled in the table of directives ("write_cache" -> "write-cache"); name itself if it
  * is not there: the daemon says so then. Borrowed. */
 const char *directive_name(const char *name);
+/* May it be given more than once? Also true for those that are not in the table. */
+bool directive_takes_many(const char *name);
 /* "target NAME", "session 3", ...: the object behind a path, as people call it. Newly allocated. */
 char *describe_path(const char *path);

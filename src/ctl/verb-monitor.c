@@ -46,38 +46,100 @@ char *describe_path(const char *path)
         return g_strdup(path);
 }
 
-static char *describe_changes(const json_t *changed)
+/* What is known of objects: path -> object of properties. The daemon tells all properties of an
+ * object when one has changed; people want the one. */
+static GHashTable *known;
+
+static void know(const char *path, json_t *properties)
 {
+        json_t *have = g_hash_table_lookup(known, path);
+
+        if (have)
+                (void)json_object_update(have, properties);
+        else
+                g_hash_table_insert(known, g_strdup(path), json_deep_copy(properties));
+}
+
+/* " 1 5" for [[1, "/..."], [5, "/..."]]; NULL if v is no such list. */
+static char *describe_luns(const json_t *v)
+{
+        GString *s = g_string_new(NULL);
+        json_t *lun;
+        size_t i;
+
+        json_array_foreach (v, i, lun)
+                g_string_append_printf(s, "%s%lld", i > 0 ? "," : "",
+                                       (long long)json_integer_value(json_array_get(lun, 0)));
+        return g_string_free(s, FALSE);
+}
+
+static char *describe_value(const char *key, const json_t *v)
+{
+        char *dump, *text;
+
+        if (json_is_string(v))
+                return g_strdup(json_string_value(v));
+        if (STREQ(key, "LogicalUnits"))
+                return describe_luns(v);
+        dump = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+        text = g_strdup(dump ? dump : "");
+        free(dump);
+        return text;
+}
+
+/* " Key=value" for each that is not what it was; NULL if there is none. */
+static char *describe_changes(const char *path, json_t *changed)
+{
+        const json_t *before = g_hash_table_lookup(known, path);
         GString *s = g_string_new(NULL);
         const char *key;
         json_t *v;
 
-        json_object_foreach ((json_t *)changed, key, v) {
+        json_object_foreach (changed, key, v) {
                 g_autofree char *text = NULL;
-                char *dump =
-                        json_is_string(v) ? NULL : json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
 
-                text = g_strdup(dump ? dump : json_string_value(v));
-                g_string_append_printf(s, " %s=%s", key, text ? text : "");
-                free(dump);
+                if (before && json_equal(json_object_get(before, key), v))
+                        continue;
+                /* their objects come and go with lines of their own */
+                if (STREQ(key, "Acls") || STREQ(key, "Accounts"))
+                        continue;
+                text = describe_value(key, v);
+                g_string_append_printf(s, " %s=%s", key, text);
         }
-        return g_string_free(s, FALSE);
+        return g_string_free(s, s->len == 0);
 }
 
+static char *describe_rejection(const json_t *arguments)
+{
+        const char *target = json_string_value(json_array_get(arguments, 0));
+
+        return g_strdup_printf("login refused: %s from %s to %s: %s (%04x)",
+                               json_string_value(json_array_get(arguments, 1)),
+                               json_string_value(json_array_get(arguments, 2)),
+                               target && *target ? target : "no target",
+                               json_string_value(json_array_get(arguments, 3)),
+                               (unsigned)json_integer_value(json_array_get(arguments, 4)));
+}
+
+/* NULL: nothing that people would want to know. */
 static char *describe_event(const Event *e)
 {
         g_autofree char *object = describe_path(e->path), *changes = NULL;
+        json_t *values = json_array_get(e->arguments, 1), *properties;
+        const char *interface;
 
         if (STREQ(e->signal, "LoginRejected"))
-                return g_strdup_printf(
-                        "login refused: %s from %s to %s: %s (%04x)",
-                        json_string_value(json_array_get(e->arguments, 1)),
-                        json_string_value(json_array_get(e->arguments, 2)),
-                        json_string_value(json_array_get(e->arguments, 0)),
-                        json_string_value(json_array_get(e->arguments, 3)),
-                        (unsigned)json_integer_value(json_array_get(e->arguments, 4)));
-        if (STREQ(e->signal, "PropertiesChanged"))
-                changes = describe_changes(json_array_get(e->arguments, 1));
+                return describe_rejection(e->arguments);
+        if (STREQ(e->signal, "PropertiesChanged")) {
+                changes = describe_changes(e->path, values);
+                know(e->path, values);
+                if (!changes)
+                        return NULL;
+        } else if (STREQ(e->signal, "InterfacesAdded")) {
+                json_object_foreach (values, interface, properties)
+                        know(e->path, properties);
+        } else if (STREQ(e->signal, "InterfacesRemoved"))
+                (void)g_hash_table_remove(known, e->path);
         return g_strdup_printf("%s %s%s", e->word, object, changes ? changes : "");
 }
 
@@ -95,9 +157,11 @@ static void tell(Ctl *c, const Event *e)
 
                 (void)ctl_show_json(c, j);
         } else {
+                line = describe_event(e);
+                if (!line)
+                        return;
                 if (localtime_r(&now, &tm))
                         (void)strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
-                line = describe_event(e);
                 clean = text_sanitize(line, c->terminal.unicode);
                 (void)printf("%s %s\n", clock, clean);
         }
@@ -170,6 +234,44 @@ static int subscribe(Ctl *c)
         return r;
 }
 
+/* What there is at the start; of more targets than this, the first change of each is told whole. */
+#define KNOWN_AT_START_MAX 1000
+
+static int learn(Ctl *c)
+{
+        _cleanup_json_ json_t *manager = NULL, *targets = NULL;
+        json_t *target;
+        size_t i;
+        int code = ctl_get_all(c, BUS_ROOT, IFACE("Manager"), &manager);
+
+        if (code != EXIT_CODE_OK)
+                return code;
+        know(BUS_ROOT, manager);
+        code = model_targets(c, &targets);
+        json_array_foreach (targets, i, target) {
+                _cleanup_json_ json_t *properties = NULL;
+
+                if (code != EXIT_CODE_OK || i == KNOWN_AT_START_MAX)
+                        break;
+                code = ctl_get_all(c, json_text(target, "Object"), IFACE("Target"), &properties);
+                if (code == EXIT_CODE_OK)
+                        know(json_text(target, "Object"), properties);
+        }
+        return code;
+}
+
+static int watch(Ctl *c)
+{
+        int r;
+
+        do {
+                r = sd_bus_process(c->bus, NULL);
+                if (r == 0)
+                        r = sd_bus_wait(c->bus, UINT64_MAX);
+        } while (r >= 0 || r == -EINTR);
+        return ctl_fail(c, EXIT_CODE_NOT_RUNNING, "The connection to tgtd has ended.");
+}
+
 int verb_monitor(Ctl *c, char **args)
 {
         int r, code = ctl_need(c);
@@ -180,14 +282,15 @@ int verb_monitor(Ctl *c, char **args)
         if (r < 0)
                 return ctl_fail(c, EXIT_CODE_FAILURE, "Cannot subscribe to signals: %s.",
                                 g_strerror(-r));
-        c->options.no_pager = true; /* there is no end to page to */
-        ctl_note(c, "Watching; ^C ends it.");
-        for (;;) {
-                r = sd_bus_process(c->bus, NULL);
-                if (r == 0)
-                        r = sd_bus_wait(c->bus, UINT64_MAX);
-                if (r < 0 && r != -EINTR)
-                        break;
+        known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)json_decref);
+        if (!ctl_json(c))
+                code = learn(c);
+        if (code == EXIT_CODE_OK) {
+                c->options.no_pager = true; /* there is no end to page to */
+                ctl_note(c, "Watching; ^C ends it.");
+                code = watch(c);
         }
-        return ctl_fail(c, EXIT_CODE_NOT_RUNNING, "The connection to tgtd has ended.");
+        g_hash_table_unref(known);
+        known = NULL;
+        return code;
 }

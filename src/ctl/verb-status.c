@@ -337,8 +337,8 @@ static int load_object(Ctl *c, const char *name, json_t **ret)
         int code;
 
         if (parse_u64(name, 0, INT64_MAX, &id) >= 0) {
-                path = g_strdup_printf(BUS_ROOT "/session/%s", name);
-                return ctl_get_all(c, path, IFACE("Session"), ret);
+                code = model_get_session(c, id, &path);
+                return code == EXIT_CODE_OK ? ctl_get_all(c, path, IFACE("Session"), ret) : code;
         }
         if (looks_like_uuid(name) || strchr(name, '/')) {
                 code = model_resolve_unit(c, name, &path);

@@ -106,7 +106,7 @@ static void test_error_codes(void)
 static void test_socket_path(void)
 {
         g_autofree char *named = control_socket_path("/x", 3), *none = NULL, *zero = NULL,
-                        *three = NULL, *moved = NULL;
+                        *three = NULL, *moved = NULL, *first = NULL;
 
         g_unsetenv("TGT_IPC_SOCKET");
         none = control_socket_path(NULL, -1);
@@ -114,12 +114,14 @@ static void test_socket_path(void)
         three = control_socket_path(NULL, 3);
         g_setenv("TGT_IPC_SOCKET", "/y/s", true);
         moved = control_socket_path(NULL, 3);
+        first = control_socket_path(NULL, -1);
         g_unsetenv("TGT_IPC_SOCKET");
         g_assert_cmpstr(named, ==, "/x");
         g_assert_cmpstr(none, ==, "/run/tgt/control");
         g_assert_cmpstr(zero, ==, "/run/tgt/control");
         g_assert_cmpstr(three, ==, "/run/tgt/control.3");
         g_assert_cmpstr(moved, ==, "/y/s.3");
+        g_assert_cmpstr(first, ==, "/y/s.0");
 }
 
 static void test_paths(void)
