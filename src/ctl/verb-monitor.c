@@ -7,6 +7,13 @@
 #include "ctl/model.h"
 #include "ctl/verb-functions.h"
 
+/* known: what objects were, path -> object of properties. The daemon tells all properties of an
+ * object when one has changed; people want the one. */
+typedef struct Monitor {
+        Ctl *c;
+        GHashTable *known;
+} Monitor;
+
 typedef struct Event {
         const char *signal; /* as on the bus */
         const char *word;   /* for people */
@@ -46,18 +53,14 @@ char *describe_path(const char *path)
         return g_strdup(path);
 }
 
-/* What is known of objects: path -> object of properties. The daemon tells all properties of an
- * object when one has changed; people want the one. */
-static GHashTable *known;
-
-static void know(const char *path, json_t *properties)
+static void know(Monitor *m, const char *path, json_t *properties)
 {
-        json_t *have = g_hash_table_lookup(known, path);
+        json_t *have = g_hash_table_lookup(m->known, path);
 
         if (have)
                 (void)json_object_update(have, properties);
         else
-                g_hash_table_insert(known, g_strdup(path), json_deep_copy(properties));
+                g_hash_table_insert(m->known, g_strdup(path), json_deep_copy(properties));
 }
 
 /* " 1 5" for [[1, "/..."], [5, "/..."]]; NULL if v is no such list. */
@@ -88,9 +91,9 @@ static char *describe_value(const char *key, const json_t *v)
 }
 
 /* " Key=value" for each that is not what it was; NULL if there is none. */
-static char *describe_changes(const char *path, json_t *changed)
+static char *describe_changes(const Monitor *m, const char *path, json_t *changed)
 {
-        const json_t *before = g_hash_table_lookup(known, path);
+        const json_t *before = g_hash_table_lookup(m->known, path);
         GString *s = g_string_new(NULL);
         const char *key;
         json_t *v;
@@ -122,7 +125,7 @@ static char *describe_rejection(const json_t *arguments)
 }
 
 /* NULL: nothing that people would want to know. */
-static char *describe_event(const Event *e)
+static char *describe_event(Monitor *m, const Event *e)
 {
         g_autofree char *object = describe_path(e->path), *changes = NULL;
         json_t *values = json_array_get(e->arguments, 1), *properties;
@@ -131,20 +134,21 @@ static char *describe_event(const Event *e)
         if (STREQ(e->signal, "LoginRejected"))
                 return describe_rejection(e->arguments);
         if (STREQ(e->signal, "PropertiesChanged")) {
-                changes = describe_changes(e->path, values);
-                know(e->path, values);
+                changes = describe_changes(m, e->path, values);
+                know(m, e->path, values);
                 if (!changes)
                         return NULL;
         } else if (STREQ(e->signal, "InterfacesAdded")) {
                 json_object_foreach (values, interface, properties)
-                        know(e->path, properties);
+                        know(m, e->path, properties);
         } else if (STREQ(e->signal, "InterfacesRemoved"))
-                (void)g_hash_table_remove(known, e->path);
+                (void)g_hash_table_remove(m->known, e->path);
         return g_strdup_printf("%s %s%s", e->word, object, changes ? changes : "");
 }
 
-static void tell(Ctl *c, const Event *e)
+static void tell(Monitor *m, const Event *e)
 {
+        const Ctl *c = m->c;
         g_autofree char *line = NULL, *clean = NULL;
         time_t now = time(NULL);
         char clock[32] = "";
@@ -155,9 +159,9 @@ static void tell(Ctl *c, const Event *e)
                         "{s:I, s:s, s:s, s:O}", "Time", (json_int_t)g_get_real_time(), "Signal",
                         e->signal, "Object", e->path, "Arguments", e->arguments);
 
-                (void)ctl_show_json(c, j);
+                (void)ctl_show_json(m->c, j);
         } else {
-                line = describe_event(e);
+                line = describe_event(m, e);
                 if (!line)
                         return;
                 if (localtime_r(&now, &tm))
@@ -182,7 +186,6 @@ static const struct {
 static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         _cleanup_json_ json_t *arguments = NULL;
-        Ctl *c = userdata;
 
         for (size_t i = 0; i < ELEMENTSOF(signals); i++) {
                 Event e = { signals[i].member, signals[i].word, sd_bus_message_get_path(m), NULL };
@@ -195,7 +198,7 @@ static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error)
                         e.path = json_string_value(json_array_get(arguments, 0));
                 e.arguments = arguments;
                 if (e.path)
-                        tell(c, &e);
+                        tell(userdata, &e);
                 return 0;
         }
         return 0;
@@ -216,8 +219,9 @@ static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return 0;
 }
 
-static int subscribe(Ctl *c)
+static int subscribe(Monitor *monitor)
 {
+        const Ctl *c = monitor->c;
         int r;
 
         /* between peers there is nobody to filter: the match is local */
@@ -225,20 +229,21 @@ static int subscribe(Ctl *c)
                              c->peer ? "type='signal'"
                                      : "type='signal',sender='" BUS_NAME
                                        "',path_namespace='" BUS_ROOT "'",
-                             on_signal, c);
+                             on_signal, monitor);
         if (r >= 0 && !c->peer)
                 r = sd_bus_add_match(c->bus, NULL,
                                      "type='signal',sender='org.freedesktop.DBus',"
                                      "member='NameOwnerChanged',arg0='" BUS_NAME "'",
-                                     on_owner, c);
+                                     on_owner, monitor);
         return r;
 }
 
 /* What there is at the start; of more targets than this, the first change of each is told whole. */
 #define KNOWN_AT_START_MAX 1000
 
-static int learn(Ctl *c)
+static int learn(Monitor *m)
 {
+        Ctl *c = m->c;
         _cleanup_json_ json_t *manager = NULL, *targets = NULL;
         json_t *target;
         size_t i;
@@ -246,7 +251,7 @@ static int learn(Ctl *c)
 
         if (code != EXIT_CODE_OK)
                 return code;
-        know(BUS_ROOT, manager);
+        know(m, BUS_ROOT, manager);
         code = model_targets(c, &targets);
         json_array_foreach (targets, i, target) {
                 _cleanup_json_ json_t *properties = NULL;
@@ -255,7 +260,7 @@ static int learn(Ctl *c)
                         break;
                 code = ctl_get_all(c, json_text(target, "Object"), IFACE("Target"), &properties);
                 if (code == EXIT_CODE_OK)
-                        know(json_text(target, "Object"), properties);
+                        know(m, json_text(target, "Object"), properties);
         }
         return code;
 }
@@ -274,23 +279,22 @@ static int watch(Ctl *c)
 
 int verb_monitor(Ctl *c, char **args)
 {
+        g_autoptr(GHashTable) known =
+                g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)json_decref);
+        Monitor m = { c, known };
         int r, code = ctl_need(c);
 
         if (code != EXIT_CODE_OK)
                 return code;
-        r = subscribe(c);
+        r = subscribe(&m);
         if (r < 0)
                 return ctl_fail(c, EXIT_CODE_FAILURE, "Cannot subscribe to signals: %s.",
                                 g_strerror(-r));
-        known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)json_decref);
         if (!ctl_json(c))
-                code = learn(c);
-        if (code == EXIT_CODE_OK) {
-                c->options.no_pager = true; /* there is no end to page to */
-                ctl_note(c, "Watching; ^C ends it.");
-                code = watch(c);
-        }
-        g_hash_table_unref(known);
-        known = NULL;
-        return code;
+                code = learn(&m);
+        if (code != EXIT_CODE_OK)
+                return code;
+        c->options.no_pager = true; /* there is no end to page to */
+        ctl_note(c, "Watching; ^C ends it.");
+        return watch(c);
 }
