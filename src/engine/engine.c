@@ -14,6 +14,10 @@
 #define MEMORY_MAX (2 * GIB)
 /* Jobs that are still running when everything else is over get so long. */
 #define JOBS_STOP_NS (1 * NSEC_PER_SEC)
+/* Turns of the loops after their threads have ended: messages between them go to and fro; enough
+ * when no job was there for so many. */
+#define SETTLE_TURNS 1000
+#define SETTLE_QUIET 16
 #define SESSIONS_PAGE_MAX 1024
 
 typedef struct Listening {
@@ -532,16 +536,16 @@ void engine_stop(Engine *e, uint64_t timeout_ns, void (*done)(void *userdata), v
 /* Runs what is still posted on the loops, whose threads have ended; false: a job is stuck. */
 static bool settle(Engine *e)
 {
-        for (unsigned waited = 0; waited < JOBS_STOP_NS / (10 * NSEC_PER_MSEC); waited++) {
-                bool idle = jobs_idle(e->jobs);
+        unsigned quiet = 0;
 
-                for (unsigned i = 0; i < e->n_workers; i++)
-                        epoll_loop_turn(e->workers[i].loop, false);
-                if (idle && jobs_idle(e->jobs))
-                        return true;
-                (void)usleep(10 * 1000);
+        for (unsigned i = 0; i < SETTLE_TURNS && quiet < SETTLE_QUIET; i++) {
+                quiet = jobs_idle(e->jobs) ? quiet + 1 : 0;
+                for (unsigned k = 0; k < e->n_workers; k++)
+                        epoll_loop_turn(e->workers[k].loop, false);
+                if (!jobs_idle(e->jobs))
+                        (void)usleep(1000);
         }
-        return false;
+        return quiet >= SETTLE_QUIET;
 }
 
 Engine *engine_free(Engine *e)

@@ -241,17 +241,22 @@ static void end_run(LoopTask *task)
                 r->host.end(r->userdata, worker, session, reason);
 }
 
+/* Under the lock. By message: who calls may be in the middle of that session. */
+static void end_post(Registrar *r, Entry *e)
+{
+        e->end_posted = true;
+        e->end_task.run = end_run;
+        loop_post(r->loops[e->worker], &e->end_task);
+}
+
 /* Under the lock. An entry that is not placed yet is ended when it is. */
 static void entry_end(Registrar *r, Entry *e, const char *reason)
 {
         if (e->end_reason)
                 return;
         e->end_reason = reason;
-        if (e->state != ENTRY_PLACED)
-                return;
-        e->end_posted = true;
-        e->end_task.run = end_run;
-        loop_post(r->loops[e->worker], &e->end_task);
+        if (e->state == ENTRY_PLACED)
+                end_post(r, e);
 }
 
 /* Session reinstatement: the latest claim waits for the old session to end. With the old TSIH it is
@@ -298,20 +303,16 @@ void registrar_claim(Registrar *r, IscsiClaim *claim)
 
 void registrar_placed(Registrar *r, uint64_t session)
 {
-        const char *reason = NULL;
-        unsigned worker = 0;
         Entry *e;
 
         (void)pthread_mutex_lock(&r->lock);
         e = find_session(r, session);
         if (e && e->state == ENTRY_GRANTED) {
                 e->state = ENTRY_PLACED;
-                reason = e->end_reason;
-                worker = e->worker;
+                if (e->end_reason)
+                        end_post(r, e);
         }
         (void)pthread_mutex_unlock(&r->lock);
-        if (reason)
-                r->host.end(r->userdata, worker, session, reason);
 }
 
 void registrar_ended(Registrar *r, uint64_t session)

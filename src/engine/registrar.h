@@ -27,7 +27,7 @@ int registrar_new(Loop *const *loops, unsigned n_loops, uint32_t sessions_max,
 Registrar *registrar_free(Registrar *r); /* loops have stopped */
 
 void registrar_claim(Registrar *r, IscsiClaim *claim);
-/* On the loop of the owner, when the session is there. */
+/* On the loop of the owner, when the session has begun there. */
 void registrar_placed(Registrar *r, uint64_t session);
 void registrar_ended(Registrar *r, uint64_t session);
 /* Asks the owner to end it; reason is a constant. -ENOENT. Any thread. */

@@ -35,12 +35,6 @@ static void set_options(int fd)
 
 /* ---- end ---- */
 
-static void free_if_idle(Socket *s)
-{
-        if (s->state == SOCKET_CLOSED && !s->claiming && !s->flush_task.pending)
-                free(s);
-}
-
 static void login_over(Socket *s)
 {
         if (!s->logging_in)
@@ -178,10 +172,7 @@ static bool transmit(Socket *s)
                 if (msg.msg_iovlen == 0)
                         break;
                 total = iov_bytes(iov, msg.msg_iovlen);
-                /* more to come for certain: fill the segment */
-                n = sendmsg(s->io.fd, &msg,
-                            MSG_DONTWAIT | MSG_NOSIGNAL |
-                                    (msg.msg_iovlen == TX_IOV ? MSG_MORE : 0));
+                n = sendmsg(s->io.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
                 if (n < 0) {
                         if (errno == EINTR)
                                 continue;
@@ -222,7 +213,6 @@ static void arrive(LoopTask *task)
 {
         Socket *s = CONTAINER_OF(task, Socket, move_task);
         Worker *w = s->worker;
-        uint64_t session = s->session;
 
         s->state = SOCKET_OPEN;
         list_append(&w->sockets, &s->link);
@@ -233,14 +223,13 @@ static void arrive(LoopTask *task)
                 watch(s);
                 socket_wake(s);
         }
-        /* last: it may end the session */
-        registrar_placed(w->registrar, session);
 }
 
 static void depart(Socket *s)
 {
         Loop *loop = s->worker->loop;
 
+        login_over(s);
         loop_timer_cancel(loop, &s->timer);
         (void)loop_io(loop, &s->io, 0);
         list_remove(&s->link);
@@ -260,7 +249,8 @@ static void flush(LoopTask *task)
         bool finished;
 
         if (s->state != SOCKET_OPEN) {
-                free_if_idle(s);
+                if (s->state == SOCKET_CLOSED)
+                        free(s);
                 return;
         }
         if (s->move_to && !conn_finished(s->conn)) {
@@ -269,6 +259,8 @@ static void flush(LoopTask *task)
         }
         if (!transmit(s))
                 return;
+        if (s->granted)
+                login_over(s);
         finished = conn_finished(s->conn);
         if (finished && !s->tx_blocked) {
                 socket_finish(s);
@@ -296,19 +288,6 @@ void socket_move(Socket *s, unsigned worker)
                 return;
         s->move_to = &s->worker->workers[worker];
         socket_wake(s);
-}
-
-void socket_claimed(Socket *s, int result, uint64_t session)
-{
-        s->claiming = false;
-        if (s->state == SOCKET_CLOSED) {
-                free_if_idle(s);
-                return;
-        }
-        if (result < 0)
-                return;
-        s->session = session;
-        login_over(s);
 }
 
 int socket_new(Worker *w, int fd, const SockAddr *peer)

@@ -19,11 +19,10 @@ typedef struct Socket {
         Worker *worker;
         Conn *conn;
         List link;
-        uint64_t session; /* granted to it; 0: none yet */
-        Worker *move_to;  /* login is over and this is where the session is to be */
-        bool logging_in;  /* counts as such with the acceptor */
-        bool claiming;    /* the registrar has a claim of conn */
-        bool rx_paused;   /* conn does not want bytes now */
+        Worker *move_to; /* login is over and this is where the session is to be */
+        bool logging_in; /* counts as such with the acceptor */
+        bool granted;    /* a session */
+        bool rx_paused;  /* conn does not want bytes now */
         bool rx_eof;
         bool tx_blocked; /* the kernel's buffer is full */
         LoopTask flush_task, move_task;
@@ -36,7 +35,5 @@ int socket_new(Worker *w, int fd, const SockAddr *peer);
 void socket_wake(Socket *s);
 /* At the end of the turn: to that worker. */
 void socket_move(Socket *s, unsigned worker);
-/* The registrar's answer was given to conn. */
-void socket_claimed(Socket *s, int result, uint64_t session);
 /* Breaks the connection. error: negative errno. */
 void socket_fail(Socket *s, int error);

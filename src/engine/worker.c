@@ -14,32 +14,27 @@ static void host_event(void *userdata, const IscsiEvent *event)
 {
         Worker *w = userdata;
 
+        if (event->kind == ISCSI_EVENT_LOGIN)
+                registrar_placed(w->registrar, event->session);
         control_iscsi_event(w->control, event);
 }
 
 static void host_claim(void *userdata, IscsiClaim *claim)
 {
         Worker *w = userdata;
-        Socket *s = conn_user(claim->conn);
 
-        s->claiming = true;
         registrar_claim(w->registrar, claim);
 }
 
 void worker_claim_answered(LoopTask *task)
 {
         IscsiClaim *claim = CONTAINER_OF(task, IscsiClaim, task);
-        Socket *s = conn_user(claim->conn); /* it waits for this even if it is closed */
-        Worker *w = s->worker;
-        uint64_t session = claim->session;
-        unsigned owner = claim->worker;
-        int result = claim->result;
+        Socket *s = conn_user(claim->conn);
 
+        /* without one the connection is closed, and gives back what it was granted */
+        if (s && claim->result == 0)
+                s->granted = true;
         iscsi_claim_done(claim);
-        socket_claimed(s, result, session);
-        /* elsewhere it is placed when it has arrived there */
-        if (result == 0 && owner == w->index)
-                registrar_placed(w->registrar, session);
 }
 
 static void host_session_ended(void *userdata, uint64_t session)

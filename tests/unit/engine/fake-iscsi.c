@@ -271,6 +271,7 @@ static void over(Conn *c)
 void conn_closed(Conn *c, int error)
 {
         c->closed = true;
+        c->user = NULL;
         if (c->claiming)
                 return; /* until the answer */
         if (c->ask.pending) {
@@ -288,12 +289,14 @@ void conn_detach(Conn *c)
 
 static void begin(Conn *c)
 {
+        const IscsiEvent event = { .kind = ISCSI_EVENT_LOGIN, .session = c->claim.session };
         char text[8];
 
         c->session = c->claim.session;
         c->logging_in = false;
         (void)snprintf(text, sizeof(text), "+%u", c->worker->loop->index);
         put(c, text, 2);
+        c->worker->host->event(c->worker->userdata, &event);
 }
 
 void conn_attach(Conn *c, IscsiWorker *w)
