@@ -126,7 +126,7 @@ static void timer_remove(SimLoop *l, LoopTimer *timer)
                         timer->at = 0;
                         return;
                 }
-        SIM_CHECK(!"timer is not armed on this loop");
+        SIM_CHECK(false && "timer is not armed on this loop");
 }
 
 static void op_timer(Loop *loop, LoopTimer *timer, uint64_t at)
