@@ -96,7 +96,8 @@ char *manager_status(const Manager *m)
 {
         size_t targets = manager_n_targets(m), luns = m->n_luns;
         unsigned sessions = manager_n_sessions(m, NULL);
-        g_autofree char *away = m->n_away > 0 ? g_strdup_printf(" (%u not ready)", m->n_away) : NULL;
+        g_autofree char *away =
+                m->n_away > 0 ? g_strdup_printf(" (%u not ready)", m->n_away) : NULL;
 
         return g_strdup_printf("Serving %zu target%s with %zu LUN%s%s to %u session%s", targets,
                                targets == 1 ? "" : "s", luns, luns == 1 ? "" : "s",

@@ -18,6 +18,9 @@ static const char *const refused_folders[] = { "/etc",   "/usr",   "/boot",   "/
                                                "/sys",   "/run",   "/bin",    "/sbin", "/lib",
                                                "/lib32", "/lib64", "/libx32", NULL };
 
+/* The daemon's own fragments, which hold secrets and are often root's alone: for reading. */
+static const char config_folder[] = "/etc/tgt";
+
 static bool is_below(const char *path, const char *folder)
 {
         size_t n = strlen(folder);
@@ -51,10 +54,12 @@ int open_policy_check_request(const char *path, int flags)
         return is_clean(path) ? 0 : -EINVAL;
 }
 
-int open_policy_check_resolved(const char *path)
+int open_policy_check_resolved(const char *path, int flags)
 {
         if (path[0] != '/') /* deleted, or outside of our root */
                 return -EACCES;
+        if (is_below(path, config_folder) && (flags & O_ACCMODE) == O_RDONLY)
+                return 0;
         for (const char *const *folder = refused_folders; *folder; folder++)
                 if (is_below(path, *folder))
                         return -EACCES;
@@ -70,7 +75,7 @@ static int open_no_magic(const char *path)
 }
 
 /* What the O_PATH descriptor fd refers to is a file or a device, in a place that may be served. */
-static int check_handle(int fd, const char *magic)
+static int check_handle(int fd, const char *magic, int flags)
 {
         char resolved[PATH_MAX];
         struct stat st;
@@ -86,7 +91,7 @@ static int check_handle(int fd, const char *magic)
                 return -EISDIR;
         if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
                 return -EACCES;
-        return open_policy_check_resolved(resolved);
+        return open_policy_check_resolved(resolved, flags);
 }
 
 int open_policy_open(const char *path, int flags)
@@ -103,7 +108,7 @@ int open_policy_open(const char *path, int flags)
         if (handle < 0)
                 return handle;
         snprintf(magic, sizeof(magic), "/proc/self/fd/%d", handle);
-        r = check_handle(handle, magic);
+        r = check_handle(handle, magic, flags);
         if (r < 0)
                 return r;
         if (flags & O_PATH)

@@ -7,7 +7,8 @@
 
 /* The privileged opener: what tgtd asks of it, and what it grants. tgtd runs without privileges in
  * a sandbox that shows it neither devices nor home directories; a backing store that root owns is
- * opened for it by tgtd-open, which passes the descriptor and does nothing else.
+ * opened for it by tgtd-open, which passes the descriptor and does nothing else. So are fragments
+ * with secrets that only root can read.
  *
  * Protocol, on a SOCK_SEQPACKET AF_UNIX socket: one OpenRequest (fixed part and path), one
  * OpenReply with the descriptor as SCM_RIGHTS if error is 0, then the end. Both sides are of one
@@ -33,8 +34,9 @@ typedef struct OpenReply {
 /* 0, or -EINVAL: flags beyond what a backing store needs (nothing is created, truncated, appended
  * to), or a path that is not absolute and clean. */
 int open_policy_check_request(const char *path, int flags);
-/* -EACCES: path, with all links resolved, is below a folder that never holds a backing store. */
-int open_policy_check_resolved(const char *path);
+/* -EACCES: path, with all links resolved, is below a folder that never holds a backing store.
+ * Fragments in /etc/tgt may be read. */
+int open_policy_check_resolved(const char *path, int flags);
 
 /* Opens path for somebody else: checks, resolves without magic links, checks where that led and
  * what it is (a regular file or a block device), and only then opens that very inode. Returns a

@@ -74,9 +74,12 @@ static void test_folders(void)
                                                "/runtime/x" };
 
         for (size_t i = 0; i < G_N_ELEMENTS(refused); i++)
-                g_assert_cmpint(open_policy_check_resolved(refused[i]), ==, -EACCES);
+                g_assert_cmpint(open_policy_check_resolved(refused[i], O_RDONLY), ==, -EACCES);
         for (size_t i = 0; i < G_N_ELEMENTS(granted); i++)
-                g_assert_cmpint(open_policy_check_resolved(granted[i]), ==, 0);
+                g_assert_cmpint(open_policy_check_resolved(granted[i], O_RDWR), ==, 0);
+        g_assert_cmpint(open_policy_check_resolved("/etc/tgt/targets.d/a", O_RDONLY), ==, 0);
+        g_assert_cmpint(open_policy_check_resolved("/etc/tgt/targets.d/a", O_RDWR), ==, -EACCES);
+        g_assert_cmpint(open_policy_check_resolved("/etc/tgtd", O_RDONLY), ==, -EACCES);
 }
 
 static void test_open(void)
