@@ -591,13 +591,15 @@ static int parse(Initiator *i, uint64_t now, bool record)
                 const uint8_t *bhs = i->in + at;
                 uint64_t payload = ROUND_UP(get_be24(bhs + 5), 4);
 
-                r = handle(i, bhs, now, record);
                 at += BHS;
                 if (payload > i->in_n - at) {
                         i->skip = payload - (i->in_n - at);
-                        payload = i->in_n - at;
+                        memcpy(i->held, bhs, BHS);
+                        at = i->in_n;
+                        break;
                 }
                 at += payload;
+                r = handle(i, bhs, now, record);
         }
         memmove(i->in, i->in + at, i->in_n - at);
         i->in_n -= at;
@@ -622,12 +624,13 @@ int initiator_receive(Initiator *i, uint64_t now, bool record)
                         return fail(i, -ECONNRESET, "the target closed the connection");
                 if (skipping) {
                         i->skip -= (uint64_t)n;
+                        r = i->skip == 0 ? handle(i, i->held, now, record) : 0;
                 } else {
                         i->in_n += (size_t)n;
                         r = parse(i, now, record);
-                        if (r < 0)
-                                return r;
                 }
+                if (r < 0)
+                        return r;
                 if ((size_t)n < want)
                         return 0;
         }

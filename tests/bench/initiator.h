@@ -68,8 +68,9 @@ typedef struct Initiator {
         size_t out_offset; /* of the first one that has gone */
 
         uint8_t *in;
-        size_t in_n;   /* bytes in in */
-        uint64_t skip; /* payload still to be thrown away */
+        size_t in_n;      /* bytes in in */
+        uint64_t skip;    /* payload still to be thrown away, */
+        uint8_t held[48]; /* of this PDU, which counts when it is whole */
 
         bool stopping; /* no new commands */
         uint64_t done, bytes, retries;
