@@ -40,7 +40,7 @@ static void destroy_lun(void *l)
         lun_spec_free(l);
 }
 
-static void destroy_account(void *a)
+void destroy_account(void *a)
 {
         account_spec_free(a);
 }

@@ -5,3 +5,6 @@
 
 /* Equal in effect but for the LUNs. */
 bool target_head_equal(const TargetSpec *a, const TargetSpec *b);
+
+/* account_spec_free() as containers want it. */
+void destroy_account(void *a);

@@ -8,9 +8,11 @@
 
 /* ---- who may enter --------------------------------------------------------------------------- */
 
-static void add_once(GPtrArray *a, const char *value)
+/* A client adds to a list that is complete. What a fragment gives twice is found at the end, by
+ * verification: looking each time would make long lists slow. */
+static void add_text(Setting *s, GPtrArray *a, const char *value)
 {
-        if (!g_ptr_array_find_with_equal_func(a, value, g_str_equal, NULL))
+        if (!s->replace || !g_ptr_array_find_with_equal_func(a, value, g_str_equal, NULL))
                 g_ptr_array_add(a, g_strdup(value));
 }
 
@@ -31,7 +33,7 @@ static int add_access(Setting *s, TargetSpec *t, GPtrArray *list, const char *va
         if (!s->replace && t->access_given && t->names->len == 0 && t->addresses->len == 0)
                 return setting_error(s, "NONE stands alone: this target says that nobody may "
                                         "enter");
-        add_once(list, value);
+        add_text(s, list, value);
         t->access_given = true;
         return 0;
 }
@@ -170,38 +172,24 @@ static int check_length(Setting *s, const char *user, size_t length)
                                user);
 }
 
+/* As above; a client gives a user that is there another secret. */
 static int add_account(Setting *s, GPtrArray *accounts)
 {
         AccountSpec *a = parse_account(s);
-        int r;
 
         if (!a)
                 return -EINVAL;
-        r = check_length(s, a->user, strlen(a->secret));
-        for (guint i = 0; i < accounts->len; i++) {
+        for (guint i = 0; s->replace && i < accounts->len; i++) {
                 AccountSpec *old = accounts->pdata[i];
-                g_autofree char *where = NULL;
 
                 if (!STREQ(old->user, a->user))
                         continue;
-                if (STREQ(old->secret, a->secret)) {
-                        account_spec_free(a);
-                        return r;
-                }
-                if (!s->replace) {
-                        if (old->at.file && old->at.line)
-                                where = g_strdup_printf(" at %s:%u", old->at.file, old->at.line);
-                        (void)setting_error(s, "user \"%s\" has another secret already%s", a->user,
-                                            where ?: "");
-                        account_spec_free(a);
-                        return -EINVAL;
-                }
                 account_spec_free(old);
                 accounts->pdata[i] = a;
-                return r;
+                return check_length(s, a->user, strlen(a->secret));
         }
         g_ptr_array_add(accounts, a);
-        return r;
+        return check_length(s, a->user, strlen(a->secret));
 }
 
 static int set_account(Setting *s, AccountSpec **account)

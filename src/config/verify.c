@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "config/problem.h"
+#include "config/spec.h"
 
 /* What holds across directives, and across targets. */
 
@@ -125,7 +126,57 @@ static bool verify_lun(TargetSpec *t, LunSpec *l, GPtrArray *problems)
         return good;
 }
 
-/* ---- accounts -------------------------------------------------------------------------------- */
+/* ---- access and accounts --------------------------------------------------------------------- */
+
+/* What is said twice is there once; a user who has two secrets is a mistake. */
+static bool unique_accounts(GPtrArray *accounts, const char *target, const char *directive,
+                            GPtrArray *problems)
+{
+        g_autoptr(GHashTable) users = g_hash_table_new(g_str_hash, g_str_equal);
+        bool good = true;
+        guint kept = 0;
+
+        for (guint i = 0; i < accounts->len; i++) {
+                AccountSpec *a = accounts->pdata[i];
+                const AccountSpec *first = g_hash_table_lookup(users, a->user);
+                g_autofree char *where = NULL;
+
+                if (first && account_spec_equal(first, a)) {
+                        account_spec_free(a);
+                        continue;
+                }
+                if (first) {
+                        where = origin_format(first->at);
+                        problem_error(problems, a->at, target, directive,
+                                      "user \"%s\" has another secret already, at %s", a->user,
+                                      where);
+                        good = false;
+                } else {
+                        g_hash_table_insert(users, a->user, a);
+                }
+                accounts->pdata[kept++] = a;
+        }
+        g_ptr_array_set_free_func(accounts, NULL); /* what is behind kept has moved or is gone */
+        g_ptr_array_set_size(accounts, (gint)kept);
+        g_ptr_array_set_free_func(accounts, destroy_account);
+        return good;
+}
+
+static void unique_texts(GPtrArray *texts)
+{
+        g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+        guint kept = 0;
+
+        for (guint i = 0; i < texts->len; i++) {
+                if (g_hash_table_add(seen, texts->pdata[i]))
+                        texts->pdata[kept++] = texts->pdata[i];
+                else
+                        g_free(texts->pdata[i]);
+        }
+        g_ptr_array_set_free_func(texts, NULL);
+        g_ptr_array_set_size(texts, (gint)kept);
+        g_ptr_array_set_free_func(texts, g_free);
+}
 
 /* RFC 7143 9.2.1: not the same secret in both directions, or the one side can be made to answer its
  * own challenge. */
@@ -161,6 +212,9 @@ bool config_verify_target(TargetSpec *t, GPtrArray *problems)
 
         for (guint i = 0; i < t->luns->len; i++)
                 good &= verify_lun(t, t->luns->pdata[i], problems);
+        unique_texts(t->addresses);
+        unique_texts(t->names);
+        good &= unique_accounts(t->incoming, t->name, "incominguser", problems);
         if (t->outgoing && t->incoming->len == 0)
                 problem_warning(problems, t->outgoing->at, t->name, "outgoinguser",
                                 "has no effect without incominguser");
@@ -380,7 +434,8 @@ bool verify_globals(const Desired *d, GPtrArray *problems)
         if (d->discovery_outgoing && d->discovery_incoming->len == 0)
                 problem_warning(problems, d->discovery_outgoing->at, NULL, "outgoingdiscoveryuser",
                                 "has no effect without incomingdiscoveryuser");
-        return verify_accounts(d->discovery_incoming, d->discovery_outgoing, NULL,
+        return unique_accounts(d->discovery_incoming, NULL, "incomingdiscoveryuser", problems) &
+               verify_accounts(d->discovery_incoming, d->discovery_outgoing, NULL,
                                "outgoingdiscoveryuser", problems);
 }
 

@@ -89,7 +89,7 @@ static const struct {
           "quotes if they contain one\n" },
         { "incominguser alice secretsecret1\nincominguser alice secretsecret2\n",
           "t.conf:3: " A
-          ": incominguser: user \"alice\" has another secret already at t.conf:2\n" },
+          ": incominguser: user \"alice\" has another secret already, at t.conf:2\n" },
         { "incominguser alice secretsecret1\noutgoinguser alice secretsecret1\n",
           "t.conf:3: " A ": outgoinguser: user \"alice\" has the same secret in both directions, "
           "which RFC 7143 9.2.1 forbids\n" },
