@@ -123,6 +123,19 @@ static char *unit_uuid(const char *target, uint16_t lun)
         return g_strdup_printf("%08x-0000-4000-8000-00000000%04x", g_str_hash(target), lun);
 }
 
+static void observe_units(Manager *m, const TargetSpec *t, bool added)
+{
+        for (guint i = 0; i < t->luns->len; i++) {
+                const LunSpec *l = g_ptr_array_index(t->luns, i);
+                g_autofree char *uuid = unit_uuid(t->name, l->lun);
+
+                if (added)
+                        CALL(m, unit_added, uuid);
+                else
+                        CALL(m, unit_removed, uuid);
+        }
+}
+
 static void observe(Manager *m, const Change *c)
 {
         const TargetSpec *t = c->after ? c->after : c->before;
@@ -131,8 +144,10 @@ static void observe(Manager *m, const Change *c)
         switch (c->kind) {
         case CHANGE_ADD_TARGET:
                 CALL(m, target_added, t->name);
+                observe_units(m, t, true);
                 break;
         case CHANGE_REMOVE_TARGET:
+                observe_units(m, t, false);
                 CALL(m, target_removed, t->name);
                 break;
         case CHANGE_ADD_LUN:

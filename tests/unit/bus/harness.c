@@ -101,7 +101,8 @@ Harness *harness_new(const char *bus)
 
 static void stop(Harness *h, void *arg)
 {
-        bus_server_flush(h->server, 1000000);
+        if (h->server)
+                bus_server_flush(h->server, 1000000);
         h->server = bus_server_free(h->server);
         check(sd_event_exit(h->event, 0), "sd_event_exit");
 }
