@@ -96,7 +96,7 @@ static const struct {
 
 Run task_store_error(Task *task, int r)
 {
-        bool writes = task->op->flags & OP_WRITES;
+        bool reads = task->io && task->io->req.op == STORE_READ;
 
         if (r == -ENOMEM)
                 return task_status(task, SCSI_BUSY);
@@ -104,7 +104,7 @@ Run task_store_error(Task *task, int r)
         for (size_t i = 0; i < ELEMENTSOF(store_errors); i++)
                 if (store_errors[i].error == -r)
                         return task_check(task, store_errors[i].key,
-                                          writes ? store_errors[i].write : store_errors[i].read);
+                                          reads ? store_errors[i].read : store_errors[i].write);
         return task_check(task, SENSE_HARDWARE_ERROR, ASC_INTERNAL_TARGET_FAILURE);
 }
 
