@@ -259,9 +259,17 @@ int identities_append(const char *path, const char *text)
 
 /* ---- resolving ------------------------------------------------------------------------------- */
 
+bool identity_has_path(const LunSpec *l)
+{
+        const StoreType *type = store_type_find(l->bs_type);
+
+        /* a type in memory, which is given its size, makes nothing of a path: that is a label */
+        return l->path && (!type || !type->needs_size);
+}
+
 char *identity_key(const char *target, const LunSpec *l)
 {
-        if (l->path)
+        if (identity_has_path(l))
                 return g_strconcat("path:", l->path, NULL);
         return g_strdup_printf("lun:%s/%u", target, l->lun);
 }

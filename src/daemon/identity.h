@@ -25,6 +25,8 @@ int identities_open(const char *path, Identities **ret, unsigned *ret_damaged);
 Identities *identities_free(Identities *i);
 DEFINE_CLEANUP(Identities *, identities_free);
 
+/* Is l something that has a path, and is known by it? */
+bool identity_has_path(const LunSpec *l);
 /* The key of l in target; newly allocated. */
 char *identity_key(const char *target, const LunSpec *l);
 /* What l is to be known as: recorded, derived or new (and then pending). */

@@ -350,7 +350,7 @@ void unit_start(Unit *u)
         }
         if (u->state != UNIT_AWAY)
                 unit_set_state(u, UNIT_OPENING, "%s is being opened", unit_name(u));
-        if (!u->spec->path) {
+        if (!identity_has_path(u->spec)) {
                 unit_open(u);
                 return;
         }
@@ -482,7 +482,7 @@ static void on_refresh(LoopTimer *timer)
                 if (i++ < m->refresh_next)
                         continue;
                 m->refresh_next++;
-                if (u->state == UNIT_READY && u->spec->path && unit_refresh(u, NULL, NULL) == 0)
+                if (u->state == UNIT_READY && u->has_store_id && unit_refresh(u, NULL, NULL) == 0)
                         begun++;
         }
         loop_timer_in(m->loop, &m->refresh, REFRESH_INTERVAL);
