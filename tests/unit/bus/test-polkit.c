@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <sys/wait.h>
+
+#include "bus/server.h"
+#include "harness.h"
+#include "mock-polkit.h"
+
+/* Who may change what over a bus: a dbus-daemon of our own, and a polkit that says what a test
+ * wants. Tests that need somebody else's uid run as root only. */
+
+#define SECRET "a-secret-of-mine"
+#define DENIED "org.freedesktop.DBus.Error.AccessDenied"
+#define NOBODY 65534
+
+typedef struct Fixture {
+        TestBus *bus_daemon;
+        MockPolkit *polkit;
+        Harness *h;
+        sd_bus *bus;
+} Fixture;
+
+static bool name_is_owned(sd_bus *bus)
+{
+        return sd_bus_get_name_creds(bus, "org.tgt1", 0, NULL) >= 0;
+}
+
+static void wait_for_name(sd_bus *bus)
+{
+        for (int i = 0; i < 1000 && !name_is_owned(bus); i++)
+                (void)usleep(10000);
+        g_assert_true(name_is_owned(bus));
+}
+
+static void setup_as(Fixture *f, const char *address)
+{
+        f->bus_daemon = test_bus_new();
+        g_setenv("DBUS_SYSTEM_BUS_ADDRESS", f->bus_daemon->address, TRUE);
+        f->polkit = mock_polkit_new(f->bus_daemon->address);
+        f->h = harness_new(address ? address : f->bus_daemon->address);
+        f->bus = harness_client(f->bus_daemon->address);
+        wait_for_name(f->bus);
+}
+
+static void setup_system(Fixture *f, const void *data)
+{
+        setup_as(f, "system");
+}
+
+static void setup_private(Fixture *f, const void *data)
+{
+        setup_as(f, NULL);
+}
+
+static void teardown(Fixture *f, const void *data)
+{
+        harness_free(f->h);
+        sd_bus_flush_close_unref(f->bus);
+        f->polkit = mock_polkit_free(f->polkit);
+        test_bus_free(f->bus_daemon);
+}
+
+static void create(Fixture *f, const char *store)
+{
+        assert_call(f->bus, "/org/tgt1", IFACE_MANAGER, "CreateTarget", "sa{sas}a{sv}", TEST_TARGET,
+                    1, "backing-store", 1, store, 0);
+}
+
+static void count_edits(Harness *h, void *arg)
+{
+        *(unsigned *)arg = h->manager->n_edits;
+}
+
+static unsigned n_edits(Fixture *f)
+{
+        unsigned n;
+
+        harness_run(f->h, count_edits, &n);
+        return n;
+}
+
+static void expect_asked(Fixture *f, const char *expected)
+{
+        g_autofree char *asked = mock_polkit_asked(f->polkit);
+
+        g_assert_cmpstr(asked, ==, expected);
+}
+
+static void test_allow(Fixture *f, const void *data)
+{
+        create(f, "/srv/a");
+        /* root is asked about as well: the answer is polkit's */
+        expect_asked(f,
+                     "org.tgt1.target.manage method=CreateTarget target=" TEST_TARGET " flags=0\n");
+        g_assert_cmpuint(n_edits(f), ==, 1);
+        g_assert_cmpuint(f->h->manager->caller_uid, ==, geteuid());
+        g_assert_cmpuint(f->h->manager->caller_pid, ==, getpid());
+        g_assert_true(g_str_has_prefix(f->h->manager->caller_name, ":"));
+}
+
+static void test_details(Fixture *f, const void *data)
+{
+        create(f, "/srv/a");
+        mock_polkit_set(f->polkit, POLKIT_YES, NULL);
+        assert_call(f->bus, TEST_TARGET_PATH, IFACE_TARGET, "AddAccount", "sssa{sv}", "me", SECRET,
+                    "incoming", 0);
+        assert_call(f->bus, TEST_TARGET_PATH, IFACE_TARGET, "Allow", "ssa{sv}", "initiator-name",
+                    "iqn.a", 0);
+        assert_call(f->bus, TEST_TARGET_PATH, IFACE_TARGET, "RemoveLogicalUnit", "qa{sv}", 1, 0);
+        assert_call(f->bus, "/org/tgt1", IFACE_MANAGER, "AddPortal", "sa{sv}", "127.0.0.1", 0);
+        assert_call(f->bus, "/org/tgt1", IFACE_MANAGER, "Reload", "a{sv}", 0);
+        expect_asked(f, "org.tgt1.account.manage method=AddAccount target=" TEST_TARGET
+                        " user=me flags=0\n"
+                        "org.tgt1.access.manage method=Allow target=" TEST_TARGET
+                        " initiator=iqn.a flags=0\n"
+                        "org.tgt1.lun.manage method=RemoveLogicalUnit target=" TEST_TARGET
+                        " lun=1 flags=0\n"
+                        "org.tgt1.portal.manage method=AddPortal portal=127.0.0.1 flags=0\n"
+                        "org.tgt1.reload method=Reload flags=0\n");
+}
+
+static void add_session(Harness *h, void *arg)
+{
+        fake_manager_add_session(h->manager, 8, TEST_TARGET);
+}
+
+static void test_session(Fixture *f, const void *data)
+{
+        create(f, "/srv/a");
+        harness_run(f->h, add_session, NULL);
+        mock_polkit_set(f->polkit, POLKIT_NO, NULL);
+        assert_call_fails(f->bus, "/org/tgt1/session/8", "org.tgt1.Session", "End", DENIED, "a{sv}",
+                          0);
+        expect_asked(f, "org.tgt1.session.end method=End target=" TEST_TARGET
+                        " initiator=iqn.initiator flags=0\n");
+        g_assert_cmpuint(f->h->manager->ended->len, ==, 0);
+}
+
+static void test_paths(Fixture *f, const void *data)
+{
+        create(f, "/srv/a"); /* below a trusted directory: one question */
+        mock_polkit_set(f->polkit, POLKIT_YES, NULL);
+        assert_call(f->bus, TEST_TARGET_PATH, IFACE_TARGET, "AddLogicalUnit", "a{sas}a{sv}", 1,
+                    "backing-store", 1, "/etc/shadow", 0);
+        expect_asked(f, "org.tgt1.lun.manage method=AddLogicalUnit target=" TEST_TARGET " flags=0\n"
+                        "org.tgt1.use-any-path method=AddLogicalUnit target=" TEST_TARGET
+                        " path=/etc/shadow flags=0\n");
+        g_assert_cmpuint(n_edits(f), ==, 2);
+
+        mock_polkit_set(f->polkit, POLKIT_YES, "org.tgt1.use-any-path");
+        assert_call_fails(f->bus, TEST_TARGET_PATH, IFACE_TARGET, "AddLogicalUnit", DENIED,
+                          "a{sas}a{sv}", 1, "backing-store", 1, "/dev/sda", 0);
+        assert_call_fails(f->bus, TEST_TARGET_PATH, IFACE_TARGET, "SetLogicalUnit", DENIED,
+                          "qa{sas}a{sv}", 1, 1, "path", 1, "/srv/../dev/sda", 0);
+        assert_call_fails(f->bus, TEST_TARGET_PATH, IFACE_TARGET, "Set", DENIED, "sasa{sv}", "path",
+                          1, "/dev/sda", 0);
+        /* a dry run tells what is there: it takes the same */
+        assert_call_fails(f->bus, TEST_TARGET_PATH, IFACE_TARGET, "AddLogicalUnit", DENIED,
+                          "a{sas}a{sv}", 1, "backing-store", 1, "/dev/sda", 1, "dry-run", "b", 1);
+        assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "Verify", DENIED, "asa{sv}", 1,
+                          "/etc/shadow", 0);
+        assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "VerifyText", DENIED, "ssa{sv}", "t",
+                          "include /etc/shadow\n", 0);
+        g_assert_cmpuint(n_edits(f), ==, 2);
+}
+
+static void test_deny(Fixture *f, const void *data)
+{
+        size_t n = 0;
+        g_autofree char *asked = NULL;
+
+        create(f, "/srv/a");
+        mock_polkit_set(f->polkit, POLKIT_NO, NULL);
+        assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "DeleteTarget", DENIED, "sa{sv}",
+                          TEST_TARGET, 0);
+        assert_call_fails(f->bus, TEST_TARGET_PATH, IFACE_TARGET, "AddAccount", DENIED, "sssa{sv}",
+                          "me", SECRET, "incoming", 0);
+        assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "DeleteTarget", DENIED, "sa{sv}",
+                          TEST_TARGET, 1, "dry-run", "b", 1);
+        assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "Verify", DENIED, "asa{sv}", 0, 0);
+        assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "Dump", DENIED, "a{sv}", 1,
+                          "with-secrets", "b", 1);
+        /* whether a target is there is no secret, but what a probe finds out is not told */
+        assert_call_fails(f->bus, TEST_TARGET_PATH, IFACE_TARGET, "AddLogicalUnit", DENIED,
+                          "a{sas}a{sv}", 1, "backing-store", 1, "not even a path", 0);
+        g_assert_cmpuint(n_edits(f), ==, 1);
+        asked = mock_polkit_asked(f->polkit);
+        for (const char *p = asked; *p; p++)
+                n += *p == '\n';
+        g_assert_cmpuint(n, ==, 6);
+        g_assert_null(strstr(asked, SECRET));
+
+        /* reading needs nobody's leave */
+        mock_polkit_set(f->polkit, POLKIT_NO, NULL);
+        assert_call(f->bus, "/org/tgt1", IFACE_MANAGER, "ListTargets", "su", "", 0);
+        assert_call(f->bus, "/org/tgt1", IFACE_MANAGER, "Dump", "a{sv}", 0);
+        expect_asked(f, "");
+}
+
+static void test_challenge(Fixture *f, const void *data)
+{
+        mock_polkit_set(f->polkit, POLKIT_CHALLENGE, NULL);
+        assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "Reload",
+                          "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", "a{sv}",
+                          0);
+        expect_asked(f, "org.tgt1.reload method=Reload flags=0\n");
+
+        mock_polkit_set(f->polkit, POLKIT_YES, NULL);
+        g_assert_cmpint(sd_bus_set_allow_interactive_authorization(f->bus, true), >=, 0);
+        assert_call(f->bus, "/org/tgt1", IFACE_MANAGER, "Reload", "a{sv}", 0);
+        expect_asked(f, "org.tgt1.reload method=Reload flags=1\n");
+}
+
+typedef struct Answers {
+        unsigned good, bad;
+} Answers;
+
+static int count(sd_bus_message *m, void *userdata, sd_bus_error *e)
+{
+        Answers *a = userdata;
+
+        if (!sd_bus_message_is_method_error(m, NULL))
+                a->good++;
+        else if (sd_bus_message_is_method_error(m, "org.tgt1.Error.LimitExceeded"))
+                a->bad++;
+        else
+                g_error("%s", sd_bus_message_get_error(m)->message);
+        return 0;
+}
+
+static void ask_later(sd_bus *bus, Answers *a)
+{
+        g_assert_cmpint(sd_bus_call_method_async(bus, NULL, "org.tgt1", "/org/tgt1", IFACE_MANAGER,
+                                                 "AddPortal", count, a, "sa{sv}", "127.0.0.1", 0),
+                        >=, 0);
+        g_assert_cmpint(sd_bus_flush(bus), >=, 0);
+}
+
+static void wait_for(sd_bus *bus, unsigned *what, unsigned n)
+{
+        while (*what < n)
+                if (sd_bus_process(bus, NULL) == 0)
+                        g_assert_cmpint(sd_bus_wait(bus, 10 * 1000000), >, 0);
+}
+
+static void test_slow(Fixture *f, const void *data)
+{
+        sd_bus *other = harness_client(f->bus_daemon->address);
+        Answers a = { 0 };
+
+        mock_polkit_set(f->polkit, POLKIT_HOLD, NULL);
+        ask_later(f->bus, &a);
+        mock_polkit_wait_asked(f->polkit, 1);
+        /* nobody waits for it, and nothing has happened yet */
+        assert_call(other, "/org/tgt1", IFACE_MANAGER, "ListTargets", "su", "", 0);
+        g_assert_cmpuint(n_edits(f), ==, 0);
+        mock_polkit_release(f->polkit);
+        wait_for(f->bus, &a.good, 1);
+        g_assert_cmpuint(n_edits(f), ==, 1);
+        sd_bus_flush_close_unref(other);
+}
+
+static void count_calls(Harness *h, void *arg)
+{
+        *(unsigned *)arg = h->server->n_calls;
+}
+
+static void wait_for_calls(Harness *h, unsigned n)
+{
+        unsigned now;
+
+        for (int i = 0; i < 1000; i++) {
+                harness_run(h, count_calls, &now);
+                if (now == n)
+                        return;
+                (void)usleep(10000);
+        }
+        g_error("%u calls, not %u", now, n);
+}
+
+static void test_caller_vanishes(Fixture *f, const void *data)
+{
+        sd_bus *other = harness_client(f->bus_daemon->address);
+        Answers a = { 0 };
+
+        mock_polkit_set(f->polkit, POLKIT_HOLD, NULL);
+        ask_later(other, &a);
+        mock_polkit_wait_asked(f->polkit, 1);
+        wait_for_calls(f->h, 1);
+        sd_bus_close_unref(other);
+        mock_polkit_wait_cancelled(f->polkit, 1);
+        wait_for_calls(f->h, 0);
+        mock_polkit_release(f->polkit); /* too late */
+        assert_call(f->bus, "/org/tgt1", IFACE_MANAGER, "ListTargets", "su", "", 0);
+        g_assert_cmpuint(n_edits(f), ==, 0);
+}
+
+static void test_many_questions(Fixture *f, const void *data)
+{
+        sd_bus *other = harness_client(f->bus_daemon->address);
+        Answers a = { 0 }, b = { 0 };
+
+        mock_polkit_set(f->polkit, POLKIT_HOLD, NULL);
+        for (int i = 0; i < CALLS_PER_SENDER_MAX + 3; i++)
+                ask_later(f->bus, &a);
+        wait_for(f->bus, &a.bad, 3);
+        mock_polkit_wait_asked(f->polkit, CALLS_PER_SENDER_MAX);
+        ask_later(other, &b); /* others are not affected */
+        mock_polkit_wait_asked(f->polkit, CALLS_PER_SENDER_MAX + 1);
+        g_assert_cmpuint(b.bad, ==, 0);
+        sd_bus_close_unref(other);
+        g_assert_cmpuint(n_edits(f), ==, 0);
+}
+
+static void test_no_polkit(Fixture *f, const void *data)
+{
+        f->polkit = mock_polkit_free(f->polkit);
+        assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "Reload", DENIED, "a{sv}", 0);
+        assert_call(f->bus, "/org/tgt1", IFACE_MANAGER, "ListTargets", "su", "", 0);
+}
+
+static void test_bus_goes(Fixture *f, const void *data)
+{
+        sd_bus_flush_close_unref(f->bus);
+        f->polkit = mock_polkit_free(f->polkit);
+        test_bus_stop(f->bus_daemon);
+        (void)usleep(100000);
+        test_bus_start(f->bus_daemon);
+        f->polkit = mock_polkit_new(f->bus_daemon->address);
+        f->bus = harness_client(f->bus_daemon->address);
+        wait_for_name(f->bus);
+        create(f, "/srv/a");
+        g_assert_cmpuint(n_edits(f), ==, 1);
+}
+
+/* Without polkit: our own uid. */
+static void test_private_bus(Fixture *f, const void *data)
+{
+        create(f, "/etc/shadow");
+        expect_asked(f, "");
+        g_assert_cmpuint(n_edits(f), ==, 1);
+}
+
+/* busctl as somebody else. Its exit status. */
+static int as_nobody(const char *address, const char *socket, const char *member,
+                     const char *signature)
+{
+        g_autofree char *option = socket ? g_strdup_printf("--address=unix:path=%s", socket)
+                                         : g_strdup_printf("--address=%s", address);
+        int status;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                if (setgid(NOBODY) < 0 || setuid(NOBODY) < 0)
+                        _exit(99);
+                execlp("busctl", "busctl", option, "--quiet", "call", "org.tgt1", "/org/tgt1",
+                       IFACE_MANAGER, member, signature, *signature == 's' ? "" : "0",
+                       *signature == 's' ? "0" : (char *)NULL, (char *)NULL);
+                _exit(98);
+        }
+        g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+        g_assert_true(WIFEXITED(status));
+        g_assert_cmpint(WEXITSTATUS(status), <, 98);
+        return WEXITSTATUS(status);
+}
+
+static bool cannot_be_nobody(void)
+{
+        if (geteuid() == 0)
+                return false;
+        g_test_skip("needs root");
+        return true;
+}
+
+static void test_others_private_bus(Fixture *f, const void *data)
+{
+        if (cannot_be_nobody())
+                return;
+        g_assert_cmpint(as_nobody(f->bus_daemon->address, NULL, "ListTargets", "su"), ==, 0);
+        g_assert_cmpint(as_nobody(f->bus_daemon->address, NULL, "Reload", "a{sv}"), !=, 0);
+        g_assert_cmpuint(f->h->manager->caller_pid, ==, 0); /* it came nowhere */
+}
+
+static void test_others_system(Fixture *f, const void *data)
+{
+        if (cannot_be_nobody())
+                return;
+        g_assert_cmpint(as_nobody(f->bus_daemon->address, NULL, "Reload", "a{sv}"), ==, 0);
+        g_assert_cmpuint(f->h->manager->caller_uid, ==, NOBODY);
+        mock_polkit_set(f->polkit, POLKIT_NO, NULL);
+        g_assert_cmpint(as_nobody(f->bus_daemon->address, NULL, "Reload", "a{sv}"), !=, 0);
+        g_assert_cmpint(as_nobody(f->bus_daemon->address, NULL, "ListTargets", "su"), ==, 0);
+}
+
+static void test_others_socket(Fixture *f, const void *data)
+{
+        if (cannot_be_nobody())
+                return;
+        /* the file mode lets them connect in this test; the server does not */
+        g_assert_cmpint(as_nobody(NULL, f->h->socket, "ListTargets", "su"), !=, 0);
+        g_assert_cmpint(as_nobody(NULL, f->h->socket, "Reload", "a{sv}"), !=, 0);
+        g_assert_cmpuint(f->h->manager->caller_pid, ==, 0);
+}
+
+int main(int argc, char **argv)
+{
+        static const struct {
+                const char *name;
+                void (*setup)(Fixture *f, const void *data);
+                void (*run)(Fixture *f, const void *data);
+        } tests[] = {
+                { "/polkit/allow", setup_system, test_allow },
+                { "/polkit/details", setup_system, test_details },
+                { "/polkit/session", setup_system, test_session },
+                { "/polkit/paths", setup_system, test_paths },
+                { "/polkit/deny", setup_system, test_deny },
+                { "/polkit/challenge", setup_system, test_challenge },
+                { "/polkit/slow", setup_system, test_slow },
+                { "/polkit/caller-vanishes", setup_system, test_caller_vanishes },
+                { "/polkit/many-questions", setup_system, test_many_questions },
+                { "/polkit/no-polkit", setup_system, test_no_polkit },
+                { "/polkit/bus-goes", setup_system, test_bus_goes },
+                { "/polkit/private-bus", setup_private, test_private_bus },
+                { "/polkit/others-private-bus", setup_private, test_others_private_bus },
+                { "/polkit/others-system", setup_system, test_others_system },
+                { "/polkit/others-socket", setup_private, test_others_socket },
+        };
+
+        g_test_init(&argc, &argv, NULL);
+        for (size_t i = 0; i < ELEMENTSOF(tests); i++)
+                g_test_add(tests[i].name, Fixture, NULL, tests[i].setup, tests[i].run, teardown);
+        return g_test_run();
+}
