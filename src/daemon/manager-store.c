@@ -85,8 +85,8 @@ static StoreJob *from_job(LoopJob *job)
 
 /* ---- away and back --------------------------------------------------------------------------- */
 
-static void journal_unit(Unit *u, int priority, const char *id, const char *format,
-                         const char *text)
+/* text: why it is not ready, or NULL now that it is. */
+static void journal_unit(Unit *u, int priority, const char *id, const char *text)
 {
         Manager *m = u->manager;
         const UnitOwner *owner =
@@ -102,7 +102,8 @@ static void journal_unit(Unit *u, int priority, const char *id, const char *form
                  LOG_FIELDS({ "TARGET", owner ? owner->target->name : NULL }, { "LUN", lun },
                             { "UNIT_UUID", u->uuid }, { "BACKING_STORE", unit_name(u) },
                             { "REASON", text }),
-                 format, unit_name(u), text);
+                 "LUN %s of %s is %s%s", lun, owner ? owner->target->name : "no target",
+                 text ? "not ready: " : "ready: ", text ? text : unit_name(u));
 }
 
 static void retry_later(Unit *u)
@@ -120,7 +121,7 @@ void unit_journal_away(Unit *u)
         if (u->journaled)
                 return;
         u->journaled = true;
-        journal_unit(u, LOG_WARNING, MSG_STORE_AWAY, "Not ready: %s: %s", u->reason);
+        journal_unit(u, LOG_WARNING, MSG_STORE_AWAY, u->reason ? u->reason : "");
 }
 
 static void unit_away(Unit *u, const char *reason)
@@ -171,7 +172,7 @@ static void unit_ready(Unit *u)
         u->refused = false;
         unit_set_state(u, UNIT_READY, NULL);
         if (u->journaled) {
-                journal_unit(u, LOG_NOTICE, MSG_STORE_READY, "Ready: %s%s", "");
+                journal_unit(u, LOG_NOTICE, MSG_STORE_READY, NULL);
                 u->journaled = false;
         }
         unit_publish_store(u);
