@@ -272,7 +272,8 @@ void command_free(Command *c)
 {
         if (!c)
                 return;
-        g_assert_cmpint(c->task.state, ==, TASK_IDLE);
+        g_assert_cmpint(c->outcome, !=, PENDING);
+        command_wait(c);
         g_free(c->out);
         g_free(c);
 }

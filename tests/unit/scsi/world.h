@@ -43,7 +43,7 @@ struct Command {
         Outcome outcome;
         uint8_t *out;
         size_t out_size;
-        uint8_t in[1 << 20];
+        uint8_t in[256 * 1024];
         size_t in_length;
         bool holds_data; /* Data-Out stays away until command_send_data() */
         bool asked;      /* get_data() was called */

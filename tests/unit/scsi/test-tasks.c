@@ -1,0 +1,817 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "world.h"
+
+/* Task sets, task management, unit attentions, reservations and ghosts, step by step. */
+
+#define SIZE (1 * MIB)
+#define BS 512
+
+typedef struct Fixture {
+        World w;
+        Store *store;
+        LogicalUnit *lu;
+        LunMap *map;
+        TestNexus *a, *b; /* on workers 0 and 1 */
+} Fixture;
+
+static const StoreCaps caps = { .block_size = 512,
+                                .physical_size = 4096,
+                                .discard_granularity = 4096,
+                                .discard_zeroes = true };
+
+static void setup_config(Fixture *f, const LuConfig *config)
+{
+        world_init(&f->w, 11, 2);
+        f->store = fake_store_new(f->w.sim, SIZE, caps);
+        f->lu = unit_new(&f->w, f->store, config);
+        f->map = map_of(f->lu, 1);
+        f->a = nexus_new(&f->w, 0, f->map);
+        f->b = nexus_new(&f->w, 1, f->map);
+        clear_attention(f->a, 1);
+        clear_attention(f->b, 1);
+}
+
+static void setup(Fixture *f)
+{
+        setup_config(f, &default_config);
+}
+
+static void teardown(Fixture *f)
+{
+        if (f->a)
+                nexus_free(f->a);
+        if (f->b)
+                nexus_free(f->b);
+        lun_map_unref(f->map);
+        lu_unref(f->lu);
+        store_unref(f->store);
+        world_done(&f->w);
+}
+
+static Command *write_start(TestNexus *n, uint8_t lba, uint8_t blocks, uint8_t byte,
+                            TaskAttribute attribute)
+{
+        static uint8_t data[256 * BS];
+        Command *c = command_new(n, 1, CDB(0x2a, 0, 0, 0, 0, lba, 0, 0, blocks, 0));
+
+        memset(data, byte, sizeof(data));
+        command_out(c, data, (size_t)blocks * BS);
+        c->task.attribute = attribute;
+        command_start(c);
+        return c;
+}
+
+static Command *write_block(TestNexus *n, uint8_t lba, uint8_t byte)
+{
+        return write_start(n, lba, 1, byte, TASK_SIMPLE);
+}
+
+static Command *read_start(TestNexus *n, uint8_t lba)
+{
+        Command *c = command_new(n, 1, CDB(0x28, 0, 0, 0, 0, lba, 0, 0, 1, 0));
+
+        command_in(c, BS);
+        command_start(c);
+        return c;
+}
+
+static void settle(Fixture *f)
+{
+        sim_run(f->w.sim);
+        sim_advance(f->w.sim, NSEC_PER_MSEC);
+}
+
+static uint8_t byte_at(Fixture *f, unsigned lba)
+{
+        return fake_store_data(f->store)[lba * BS];
+}
+
+/* ---- aborts and ghosts ----------------------------------------------------------------------- */
+
+static void test_abort_task(void)
+{
+        Fixture f;
+        Command *w1, *w2, *w3, *r;
+
+        setup(&f);
+        fake_store_hold(f.store);
+        w1 = write_block(f.a, 5, '1');
+        settle(&f);
+        g_assert_cmpuint(fake_store_held(f.store), ==, 1);
+        g_assert_cmpint(run_tmf(f.a, TMF_QUERY_TASK, 1, w1->task.tag), ==, TMF_SUCCEEDED);
+        g_assert_cmpint(run_tmf(f.a, TMF_QUERY_TASK_SET, 1, 0), ==, TMF_SUCCEEDED);
+        g_assert_cmpint(run_tmf(f.b, TMF_QUERY_TASK_SET, 1, 0), ==, TMF_COMPLETE);
+        /* another nexus' tag is not ours */
+        g_assert_cmpint(run_tmf(f.b, TMF_ABORT_TASK, 1, w1->task.tag), ==, TMF_NO_TASK);
+        g_assert_cmpint(run_tmf(f.a, TMF_ABORT_TASK, 1, w1->task.tag), ==, TMF_COMPLETE);
+        g_assert_cmpint(w1->outcome, ==, ABORTED);
+        g_assert_cmpint(run_tmf(f.a, TMF_ABORT_TASK, 1, w1->task.tag), ==, TMF_NO_TASK);
+        g_assert_cmpuint(fake_store_stats(f.store).cancelled, ==, 1);
+        /* what overlaps the ghost waits, on both workers; what does not goes on */
+        w2 = write_block(f.b, 5, '2');
+        r = read_start(f.a, 5);
+        w3 = write_block(f.b, 6, '3');
+        settle(&f);
+        g_assert_cmpint(w2->task.state, ==, TASK_GATED);
+        g_assert_cmpint(r->task.state, ==, TASK_GATED);
+        g_assert_cmpint(w3->task.state, ==, TASK_RUNNING);
+        /* the ghost lands at last, and only then the newer write */
+        fake_store_release(f.store);
+        command_wait(w2);
+        command_wait(w3);
+        command_wait(r);
+        g_assert_cmpint(w2->task.status, ==, SCSI_GOOD);
+        g_assert_cmpint(byte_at(&f, 5), ==, '2');
+        g_assert_cmpint(byte_at(&f, 6), ==, '3');
+        g_assert_cmpuint(f.w.events[SCSI_EVENT_GHOST], ==, 1);
+        command_free(w1);
+        command_free(w2);
+        command_free(w3);
+        command_free(r);
+        teardown(&f);
+}
+
+/* After ghost_wait: BUSY, and the store never saw it. */
+static void test_ghost_busy(void)
+{
+        Fixture f;
+        Command *w1, *w2;
+        LuStats s;
+
+        setup(&f);
+        fake_store_hold(f.store);
+        w1 = write_block(f.a, 5, '1');
+        settle(&f);
+        run_tmf(f.a, TMF_ABORT_TASK, 1, w1->task.tag);
+        w2 = write_block(f.b, 5, '2');
+        sim_advance(f.w.sim, 4 * NSEC_PER_SEC);
+        g_assert_cmpint(w2->outcome, ==, PENDING);
+        lu_stats(f.lu, &s);
+        g_assert_cmpuint(s.ghosts, ==, 1);
+        sim_advance(f.w.sim, 2 * NSEC_PER_SEC);
+        g_assert_cmpint(w2->outcome, ==, COMPLETED);
+        g_assert_cmpint(w2->task.status, ==, SCSI_BUSY);
+        g_assert_cmpuint(fake_store_held(f.store), ==, 1);
+        fake_store_release(f.store);
+        settle(&f);
+        lu_stats(f.lu, &s);
+        g_assert_cmpuint(s.ghosts, ==, 0);
+        command_free(w1);
+        command_free(w2);
+        teardown(&f);
+}
+
+/* An aborted read is nobody's hindrance, but keeps its buffer. */
+static void test_abort_read(void)
+{
+        Fixture f;
+        Command *r, *w;
+
+        setup(&f);
+        fake_store_hold(f.store);
+        r = read_start(f.a, 5);
+        settle(&f);
+        g_assert_cmpint(run_tmf(f.a, TMF_ABORT_TASK_SET, 1, 0), ==, TMF_COMPLETE);
+        g_assert_cmpint(r->outcome, ==, ABORTED);
+        w = write_block(f.b, 5, '2');
+        settle(&f);
+        g_assert_cmpint(w->task.state, ==, TASK_RUNNING);
+        fake_store_release(f.store);
+        command_wait(w);
+        command_free(r);
+        command_free(w);
+        teardown(&f);
+}
+
+/* Given up while its data was on the way, or while it waited: no ghost. */
+static void test_abort_early(void)
+{
+        Fixture f;
+        uint8_t data[BS] = {};
+        Command *c;
+        LuStats s;
+
+        setup(&f);
+        c = command_new(f.a, 1, CDB(0x2a, 0, 0, 0, 0, 1, 0, 0, 1, 0));
+        command_out(c, data, BS);
+        c->holds_data = true;
+        command_start(c);
+        settle(&f);
+        g_assert_true(c->asked);
+        g_assert_cmpint(run_tmf(f.a, TMF_ABORT_TASK, 1, c->task.tag), ==, TMF_COMPLETE);
+        g_assert_cmpint(c->outcome, ==, ABORTED);
+        task_data_out_done(&c->task, 0); /* came too late: nothing */
+        lu_stats(f.lu, &s);
+        g_assert_cmpuint(s.ghosts + s.in_flight, ==, 0);
+        g_assert_cmpuint(fake_store_stats(f.store).submitted, ==, 0);
+        command_free(c);
+        teardown(&f);
+}
+
+static void reset_while_hung(TmfFunction function, unsigned asc)
+{
+        Fixture f;
+        Command *w1, *w2, *w3;
+        uint16_t ua[16];
+        bool clear = function == TMF_CLEAR_TASK_SET;
+
+        setup(&f);
+        fake_store_hold(f.store);
+        w1 = write_block(f.a, 5, '1');
+        w2 = write_block(f.b, 6, '2');
+        settle(&f);
+        g_assert_cmpint(run_tmf(f.a, function, 1, 0), ==, TMF_COMPLETE);
+        g_assert_cmpint(w1->outcome, ==, ABORTED);
+        g_assert_cmpint(w2->outcome, ==, ABORTED);
+        g_assert_cmpuint(attentions(f.a, 1, ua, 16), ==, clear ? 0 : 1);
+        if (!clear)
+                g_assert_cmphex(ua[0], ==, asc);
+        g_assert_cmpuint(attentions(f.b, 1, ua, 16), ==, clear ? 1 : 2);
+        g_assert_cmphex(ua[0], ==, asc);
+        g_assert_cmphex(ua[clear ? 0 : 1], ==, 0x2f00);
+        w3 = write_start(f.a, 5, 2, '3', TASK_SIMPLE);
+        settle(&f);
+        g_assert_cmpint(w3->task.state, ==, TASK_GATED);
+        /* one of the two ghosts ends: the other still holds it */
+        fake_store_release_one(f.store, 0);
+        settle(&f);
+        g_assert_cmpint(w3->task.state, ==, TASK_GATED);
+        fake_store_release(f.store);
+        command_wait(w3);
+        g_assert_cmpint(w3->task.status, ==, SCSI_GOOD);
+        g_assert_cmpint(byte_at(&f, 5), ==, '3');
+        g_assert_cmpint(byte_at(&f, 6), ==, '3');
+        command_free(w1);
+        command_free(w2);
+        command_free(w3);
+        teardown(&f);
+}
+
+static void test_clear_task_set(void)
+{
+        reset_while_hung(TMF_CLEAR_TASK_SET, 0x2f00);
+}
+
+static void test_unit_reset(void)
+{
+        reset_while_hung(TMF_LOGICAL_UNIT_RESET, 0x2903);
+}
+
+static void test_target_reset(void)
+{
+        reset_while_hung(TMF_TARGET_WARM_RESET, 0x2902);
+}
+
+static void test_nexus_reset(void)
+{
+        Fixture f;
+        Command *w1, *w2;
+
+        setup(&f);
+        g_assert_true(good(f.a, 1, CDB(0x16)));
+        fake_store_hold(f.store);
+        w1 = write_block(f.a, 5, '1');
+        settle(&f);
+        g_assert_cmpint(run_tmf(f.a, TMF_I_T_NEXUS_RESET, 0, 0), ==, TMF_COMPLETE);
+        g_assert_cmpint(w1->outcome, ==, ABORTED);
+        g_assert_cmphex(clear_attention(f.a, 1), ==, 0x2907);
+        g_assert_cmphex(clear_attention(f.b, 1), ==, 0);
+        g_assert_true(good(f.b, 1, CDB(0x16)));
+        w2 = write_block(f.b, 5, '2');
+        settle(&f);
+        g_assert_cmpint(w2->task.state, ==, TASK_GATED);
+        fake_store_release(f.store);
+        command_wait(w2);
+        g_assert_cmpint(byte_at(&f, 5), ==, '2');
+        command_free(w1);
+        command_free(w2);
+        teardown(&f);
+}
+
+static void test_tmf_answers(void)
+{
+        Fixture f;
+
+        setup(&f);
+        g_assert_cmpint(run_tmf(f.a, TMF_ABORT_TASK, 9, 1), ==, TMF_NO_LUN);
+        g_assert_cmpint(run_tmf(f.a, TMF_LOGICAL_UNIT_RESET, 9, 1), ==, TMF_NO_LUN);
+        g_assert_cmpint(run_tmf(f.a, TMF_LOGICAL_UNIT_RESET, 0, 1), ==, TMF_COMPLETE);
+        g_assert_cmpint(run_tmf(f.a, TMF_CLEAR_ACA, 1, 1), ==, TMF_NOT_SUPPORTED);
+        g_assert_cmpint(run_tmf(f.a, (TmfFunction)99, 1, 1), ==, TMF_NOT_SUPPORTED);
+        g_assert_cmpint(run_tmf(f.a, TMF_QUERY_TASK, 1, 12345), ==, TMF_COMPLETE);
+        g_assert_cmpint(run_tmf(f.a, TMF_TARGET_COLD_RESET, 0, 0), ==, TMF_COMPLETE);
+        teardown(&f);
+}
+
+/* TAS: the others are told by status instead of by a unit attention. */
+static void test_tas(void)
+{
+        uint8_t list[16];
+        Fixture f;
+        Command *c, *w1, *w2;
+
+        setup(&f);
+        c = run_in(f.a, 1, CDB(0x1a, 8, 0x0a, 0, 255, 0), 255);
+        memset(list, 0, 4);
+        memcpy(list + 4, c->in + 4, 12);
+        command_free(c);
+        list[4 + 5] |= 0x40;
+        c = run_out(f.a, 1, CDB(0x15, 0x10, 0, 0, 16, 0), list, 16);
+        g_assert_cmpint(c->task.status, ==, SCSI_GOOD);
+        command_free(c);
+        clear_attention(f.b, 1);
+        fake_store_hold(f.store);
+        w1 = write_block(f.a, 5, '1');
+        w2 = write_block(f.b, 6, '2');
+        settle(&f);
+        run_tmf(f.a, TMF_CLEAR_TASK_SET, 1, 0);
+        g_assert_cmpint(w1->outcome, ==, ABORTED);
+        g_assert_cmpint(w2->outcome, ==, ABORTED_WITH_STATUS);
+        g_assert_cmpint(w2->task.status, ==, SCSI_TASK_ABORTED);
+        g_assert_cmphex(clear_attention(f.b, 1), ==, 0);
+        fake_store_release(f.store);
+        settle(&f);
+        command_free(w1);
+        command_free(w2);
+        teardown(&f);
+}
+
+/* A nexus that goes: closed() waits for nothing but messages, and then everybody knows. */
+static void test_nexus_close(void)
+{
+        Fixture f;
+        Command *w1, *w2;
+        uint64_t before;
+
+        setup(&f);
+        g_assert_true(good(f.a, 1, CDB(0x16)));
+        fake_store_hold(f.store);
+        w1 = write_block(f.a, 5, '1');
+        settle(&f);
+        before = sim_now(f.w.sim);
+        nexus_free(f.a);
+        g_assert_cmpuint(sim_now(f.w.sim) - before, <, NSEC_PER_MSEC);
+        g_assert_cmpint(w1->outcome, ==, ABORTED);
+        f.a = nexus_new(&f.w, 0, f.map);
+        clear_attention(f.a, 1);
+        w2 = write_block(f.a, 5, '2');
+        settle(&f);
+        g_assert_cmpint(w2->task.state, ==, TASK_GATED);
+        fake_store_release(f.store);
+        command_wait(w2);
+        g_assert_cmpint(w2->task.status, ==, SCSI_GOOD);
+        g_assert_cmpint(byte_at(&f, 5), ==, '2');
+        command_free(w1);
+        command_free(w2);
+        teardown(&f);
+}
+
+/* Removed and made anew over the same thing, even by another Store: the ghost is still there. */
+static void test_retire(bool another)
+{
+        Fixture f;
+        Command *w1, *w2;
+        Store *store;
+        LunMap *empty, *map;
+        LogicalUnit *lu;
+
+        setup(&f);
+        fake_store_identity(f.store, 42);
+        /* learnt by the unit anew */
+        unit_change(&f.w, f.lu, LU_CHANGE_STORE, NULL, false, true);
+        unit_change(&f.w, f.lu, LU_CHANGE_STORE, f.store, false, true);
+        clear_attention(f.a, 1);
+        clear_attention(f.b, 1);
+        fake_store_hold(f.store);
+        w1 = write_block(f.a, 5, '1');
+        settle(&f);
+        g_assert_cmpint(w1->task.state, ==, TASK_RUNNING);
+        unit_change(&f.w, f.lu, LU_CHANGE_RETIRE, NULL, false, true);
+        g_assert_cmphex(sense_of(w1), ==, 0x052500);
+        g_assert_cmpint(lun_map_new(NULL, 0, &empty), ==, 0);
+        nexus_remap(f.a, empty);
+        nexus_remap(f.b, empty);
+        g_assert_cmphex(clear_attention(f.a, 0), ==, 0x3f0e);
+        if (another) {
+                store = fake_store_new(f.w.sim, SIZE, caps);
+                fake_store_identity(store, 42);
+        } else
+                store = store_ref(f.store);
+        lu = unit_new(&f.w, store, &default_config);
+        map = map_of(lu, 2);
+        nexus_remap(f.b, map);
+        clear_attention(f.b, 2);
+        w2 = command_new(f.b, 2, CDB(0x2a, 0, 0, 0, 0, 5, 0, 0, 1, 0));
+        command_out(w2, fake_store_data(f.store), BS);
+        command_start(w2);
+        settle(&f);
+        g_assert_cmpint(w2->task.state, ==, TASK_GATED);
+        fake_store_release(f.store);
+        command_wait(w2);
+        g_assert_cmpint(w2->task.status, ==, SCSI_GOOD);
+        command_free(w1);
+        command_free(w2);
+        nexus_remap(f.b, empty);
+        lun_map_unref(map);
+        lun_map_unref(empty);
+        lu_unref(lu);
+        store_unref(store);
+        teardown(&f);
+}
+
+static void test_retire_same(void)
+{
+        test_retire(false);
+}
+
+static void test_retire_another(void)
+{
+        test_retire(true);
+}
+
+/* Another store under a unit: what was with the old one ends with an error, and is not written
+ * to the new one. */
+static void test_exchange(void)
+{
+        Fixture f;
+        Command *w1, *w2;
+        Store *old, *new;
+
+        setup(&f);
+        fake_store_hold(f.store);
+        w1 = write_block(f.a, 5, '1');
+        settle(&f);
+        old = f.store;
+        new = fake_store_new(f.w.sim, SIZE * 2, caps);
+        unit_change(&f.w, f.lu, LU_CHANGE_STORE, new, false, true);
+        g_assert_cmphex(sense_of(w1), ==, 0x0b0000);
+        g_assert_cmphex(clear_attention(f.a, 1), ==, 0x2a09);
+        clear_attention(f.b, 1);
+        /* the ghost is the old one's: the new one is free */
+        w2 = write_block(f.b, 5, '2');
+        command_wait(w2);
+        g_assert_cmpint(w2->task.status, ==, SCSI_GOOD);
+        g_assert_cmpint(fake_store_data(new)[5 * BS], ==, '2');
+        fake_store_release(old);
+        settle(&f);
+        g_assert_cmpint(fake_store_data(new)[5 * BS], ==, '2');
+        g_assert_cmpint(fake_store_data(old)[5 * BS], ==, '1');
+        command_free(w1);
+        command_free(w2);
+        store_unref(new);
+        teardown(&f);
+}
+
+/* A write that overlaps one that hangs, completes, and is then overtaken by the abort of the
+ * other: it is not lost. */
+static void test_overtaken(void)
+{
+        Fixture f;
+        Command *w1, *w2;
+        TestTmf *t;
+
+        setup(&f);
+        fake_store_hold(f.store);
+        w1 = write_block(f.a, 5, '1');
+        settle(&f);
+        w2 = write_block(f.b, 5, '2');
+        settle(&f);
+        g_assert_cmpuint(fake_store_held(f.store), ==, 2);
+        t = tmf_start(f.a, TMF_ABORT_TASK, 1, w1->task.tag);
+        settle(&f);
+        g_assert_true(t->done);
+        fake_store_release_one(f.store, 1);
+        settle(&f);
+        g_assert_cmpint(byte_at(&f, 5), ==, '2');
+        g_assert_cmpint(w2->outcome, ==, PENDING);
+        fake_store_release(f.store);
+        command_wait(w2);
+        g_assert_cmpint(w2->task.status, ==, SCSI_GOOD);
+        g_assert_cmpint(byte_at(&f, 5), ==, '2');
+        command_free(w1);
+        command_free(w2);
+        g_free(t);
+        teardown(&f);
+}
+
+/* ---- order ------------------------------------------------------------------------------------
+ */
+
+static void test_ordered(void)
+{
+        Fixture f;
+        Command *w1, *w2, *o, *w3, *w4, *h;
+
+        setup(&f);
+        fake_store_hold(f.store);
+        w1 = write_block(f.a, 1, '1');
+        w2 = write_block(f.b, 2, '2');
+        settle(&f);
+        o = write_start(f.a, 3, 1, 'o', TASK_ORDERED);
+        settle(&f);
+        w3 = write_block(f.a, 4, '3');
+        w4 = write_block(f.b, 5, '4');
+        h = write_start(f.b, 6, 1, 'h', TASK_HEAD_OF_QUEUE);
+        settle(&f);
+        /* older ones and the head of queue are below; the others wait on both workers */
+        g_assert_cmpuint(fake_store_held(f.store), ==, 3);
+        g_assert_cmpint(o->task.state, ==, TASK_GATED);
+        g_assert_cmpint(w3->task.state, ==, TASK_GATED);
+        g_assert_cmpint(w4->task.state, ==, TASK_GATED);
+        fake_store_release_one(f.store, 0);
+        settle(&f);
+        g_assert_cmpint(o->task.state, ==, TASK_GATED);
+        fake_store_release_one(f.store, 0);
+        settle(&f);
+        g_assert_cmpint(o->task.state, ==, TASK_RUNNING);
+        g_assert_cmpint(w3->task.state, ==, TASK_GATED);
+        g_assert_cmpint(w4->task.state, ==, TASK_GATED);
+        fake_store_release_one(f.store, 1);
+        settle(&f);
+        g_assert_cmpint(o->outcome, ==, COMPLETED);
+        g_assert_cmpint(w3->task.state, ==, TASK_RUNNING);
+        g_assert_cmpint(w4->task.state, ==, TASK_RUNNING);
+        fake_store_release(f.store);
+        command_wait(w3);
+        command_wait(w4);
+        command_wait(h);
+        command_free(w1);
+        command_free(w2);
+        command_free(w3);
+        command_free(w4);
+        command_free(o);
+        command_free(h);
+        teardown(&f);
+}
+
+/* Many barriers from both workers, some given up: none is stuck. */
+static void test_ordered_many(void)
+{
+        Fixture f;
+        Command *c[40];
+
+        setup(&f);
+        for (unsigned i = 0; i < ELEMENTSOF(c); i++)
+                c[i] = write_start(i % 2 ? f.b : f.a, (uint8_t)i, 1, 'x',
+                                   i % 3 == 0 ? TASK_ORDERED : TASK_SIMPLE);
+        for (unsigned i = 0; i < ELEMENTSOF(c); i++) {
+                command_wait(c[i]);
+                g_assert_cmpint(c[i]->task.status, ==, SCSI_GOOD);
+                command_free(c[i]);
+        }
+        teardown(&f);
+}
+
+/* The ordered task is aborted while what is older hangs: the others need not wait for that. */
+static void test_ordered_aborted(void)
+{
+        Fixture f;
+        Command *w1, *o, *o2, *w2, *w3;
+
+        setup(&f);
+        fake_store_hold(f.store);
+        w1 = write_block(f.a, 1, '1');
+        settle(&f);
+        o = write_start(f.a, 2, 1, 'o', TASK_ORDERED);
+        settle(&f);
+        o2 = write_start(f.b, 3, 1, 'o', TASK_ORDERED);
+        settle(&f);
+        w2 = write_block(f.a, 4, '2');
+        w3 = write_block(f.b, 5, '3');
+        settle(&f);
+        g_assert_cmpint(w3->task.state, ==, TASK_GATED);
+        g_assert_cmpint(run_tmf(f.a, TMF_ABORT_TASK, 1, o->task.tag), ==, TMF_COMPLETE);
+        settle(&f);
+        g_assert_cmpint(run_tmf(f.b, TMF_ABORT_TASK, 1, o2->task.tag), ==, TMF_COMPLETE);
+        settle(&f);
+        g_assert_cmpint(w2->task.state, ==, TASK_RUNNING);
+        g_assert_cmpint(w3->task.state, ==, TASK_RUNNING);
+        fake_store_release(f.store);
+        command_wait(w1);
+        command_wait(w2);
+        command_wait(w3);
+        command_free(w1);
+        command_free(w2);
+        command_free(w3);
+        command_free(o);
+        command_free(o2);
+        teardown(&f);
+}
+
+/* A reset gets through a barrier that waits for a hung store. */
+static void test_ordered_reset(void)
+{
+        Fixture f;
+        Command *w1, *o, *w2;
+
+        setup(&f);
+        fake_store_hold(f.store);
+        w1 = write_block(f.a, 1, '1');
+        settle(&f);
+        o = write_start(f.b, 2, 1, 'o', TASK_ORDERED);
+        settle(&f);
+        w2 = write_block(f.a, 4, '2');
+        settle(&f);
+        g_assert_cmpint(run_tmf(f.a, TMF_LOGICAL_UNIT_RESET, 1, 0), ==, TMF_COMPLETE);
+        g_assert_cmpint(w1->outcome, ==, ABORTED);
+        g_assert_cmpint(w2->outcome, ==, ABORTED);
+        g_assert_cmpint(o->outcome, ==, ABORTED);
+        fake_store_release(f.store);
+        settle(&f);
+        clear_attention(f.a, 1);
+        command_free(w2);
+        w2 = write_block(f.a, 1, '2');
+        command_wait(w2);
+        g_assert_cmpint(w2->task.status, ==, SCSI_GOOD);
+        command_free(w1);
+        command_free(w2);
+        command_free(o);
+        teardown(&f);
+}
+
+static void test_task_set_full(void)
+{
+        Fixture f;
+        Command *c[65];
+        unsigned full = 0;
+
+        setup(&f);
+        fake_store_hold(f.store);
+        for (unsigned i = 0; i < ELEMENTSOF(c); i++)
+                c[i] = read_start(f.a, (uint8_t)i);
+        settle(&f);
+        fake_store_release(f.store);
+        for (unsigned i = 0; i < ELEMENTSOF(c); i++) {
+                command_wait(c[i]);
+                full += c[i]->task.status == SCSI_TASK_SET_FULL;
+                command_free(c[i]);
+        }
+        g_assert_cmpuint(full, ==, 1);
+        teardown(&f);
+}
+
+/* ---- reservations and unit attentions ---------------------------------------------------------
+ */
+
+static ScsiStatus status_of(TestNexus *n, const uint8_t *cdb, size_t length)
+{
+        Command *c = run_in(n, 1, cdb, length, 255);
+        ScsiStatus status = c->task.status;
+
+        command_free(c);
+        return status;
+}
+
+static void test_reserve(void)
+{
+        const OpSet *set = op_set_disk();
+        Fixture f;
+
+        setup(&f);
+        g_assert_true(good(f.a, 1, CDB(0x16)));
+        g_assert_true(good(f.a, 1, CDB(0x16)));
+        /* every row conflicts unless it says that it does not */
+        for (unsigned i = 0; i < set->n; i++) {
+                const ScsiOp *op = set->rows[i];
+                uint8_t cdb[16] = { op->opcode };
+                ScsiStatus status;
+
+                if (op->flags & OP_SERVICE_ACTION)
+                        cdb[1] = op->service_action;
+                status = status_of(f.b, cdb, op->cdb_length);
+                g_assert_cmpint(status == SCSI_RESERVATION_CONFLICT, ==,
+                                !(op->flags & OP_PASS_RESERVATION));
+        }
+        g_assert_cmpint(status_of(f.a, CDB(0)), ==, SCSI_GOOD);
+        /* RELEASE of another is nothing */
+        g_assert_true(good(f.b, 1, CDB(0x17)));
+        g_assert_cmpint(status_of(f.b, CDB(0)), ==, SCSI_RESERVATION_CONFLICT);
+        g_assert_true(good(f.a, 1, CDB(0x17)));
+        g_assert_cmpint(status_of(f.b, CDB(0x16)), ==, SCSI_GOOD);
+        g_assert_cmpint(status_of(f.a, CDB(0)), ==, SCSI_RESERVATION_CONFLICT);
+        /* resets and the end of the nexus end it */
+        g_assert_cmpint(run_tmf(f.a, TMF_LOGICAL_UNIT_RESET, 1, 0), ==, TMF_COMPLETE);
+        clear_attention(f.a, 1);
+        clear_attention(f.b, 1);
+        g_assert_true(good(f.a, 1, CDB(0)));
+        g_assert_true(good(f.b, 1, CDB(0x16)));
+        nexus_free(f.b);
+        f.b = NULL;
+        g_assert_true(good(f.a, 1, CDB(0)));
+        teardown(&f);
+}
+
+static void test_attentions(void)
+{
+        uint16_t ua[16];
+        Fixture f;
+        TestNexus *n;
+        Command *c;
+
+        setup(&f);
+        n = nexus_new(&f.w, 0, f.map);
+        /* three commands do not report it; one of those does, as data, and then it is gone */
+        c = run_in(n, 1, CDB(0x12, 0, 0, 0, 255, 0), 255);
+        g_assert_cmpint(c->task.status, ==, SCSI_GOOD);
+        command_free(c);
+        c = run_in(n, 1, CDB(0xa0, 0, 0, 0, 0, 0, 0, 0, 0, 64), 64);
+        g_assert_cmpint(c->task.status, ==, SCSI_GOOD);
+        command_free(c);
+        c = run_in(n, 1, CDB(0x03, 1, 0, 0, 255, 0), 255);
+        g_assert_cmphex(c->in[0], ==, 0x72);
+        g_assert_cmphex(c->in[1], ==, 6);
+        g_assert_cmphex(c->in[2], ==, 0x29);
+        command_free(c);
+        g_assert_true(good(n, 1, CDB(0)));
+        c = run_in(n, 1, CDB(0x03, 0, 0, 0, 255, 0), 255);
+        g_assert_cmphex(c->in[2], ==, 0);
+        command_free(c);
+        /* their order */
+        unit_change(&f.w, f.lu, LU_CHANGE_STATE, NULL, true, true);
+        fake_store_set_size(f.store, SIZE * 2);
+        unit_change(&f.w, f.lu, LU_CHANGE_SIZE, NULL, true, true);
+        run_tmf(f.b, TMF_LOGICAL_UNIT_RESET, 1, 0);
+        g_assert_cmpuint(attentions(n, 1, ua, 16), ==, 3);
+        g_assert_cmphex(ua[0], ==, 0x2903);
+        g_assert_cmphex(ua[1], ==, 0x2a09);
+        g_assert_cmphex(ua[2], ==, 0x2a01);
+        nexus_free(n);
+        teardown(&f);
+}
+
+static void test_remap(void)
+{
+        LunMapEntry entries[2];
+        Fixture f;
+        LunMap *two;
+        Store *store;
+        LogicalUnit *lu;
+        Command *w, *c;
+
+        setup(&f);
+        store = fake_store_new(f.w.sim, SIZE, caps);
+        lu = unit_new(&f.w, store, &default_config);
+        entries[0] = (LunMapEntry){ 1, f.lu };
+        entries[1] = (LunMapEntry){ 5, lu };
+        g_assert_cmpint(lun_map_new(entries, 2, &two), ==, 0);
+        fake_store_hold(f.store);
+        fake_store_hold(store);
+        w = write_block(f.a, 1, '1');
+        settle(&f);
+        nexus_remap(f.a, two);
+        /* what runs is not disturbed; REPORT LUNS ends the condition everywhere */
+        g_assert_cmpint(w->outcome, ==, PENDING);
+        c = run_in(f.a, 0, CDB(0xa0, 0, 0, 0, 0, 0, 0, 0, 0, 64), 64);
+        g_assert_cmpuint(c->in[3], ==, 24);
+        command_free(c);
+        g_assert_cmphex(clear_attention(f.a, 1), ==, 0);
+        g_assert_cmphex(clear_attention(f.a, 5), ==, 0x2900);
+        c = command_new(f.a, 5, CDB(0x2a, 0, 0, 0, 0, 1, 0, 0, 1, 0));
+        command_out(c, fake_store_data(store), BS);
+        command_start(c);
+        settle(&f);
+        g_assert_cmpint(c->task.state, ==, TASK_RUNNING);
+        nexus_remap(f.a, f.map);
+        command_wait(c);
+        g_assert_cmphex(sense_of(c), ==, 0x052500);
+        command_free(c);
+        g_assert_cmphex(clear_attention(f.a, 1), ==, 0x3f0e);
+        fake_store_release(f.store);
+        fake_store_release(store);
+        command_wait(w);
+        g_assert_cmpint(w->task.status, ==, SCSI_GOOD);
+        command_free(w);
+        lun_map_unref(two);
+        lu_unref(lu);
+        store_unref(store);
+        teardown(&f);
+}
+
+int main(int argc, char *argv[])
+{
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/scsi/tasks/abort-task", test_abort_task);
+        g_test_add_func("/scsi/tasks/ghost-busy", test_ghost_busy);
+        g_test_add_func("/scsi/tasks/abort-read", test_abort_read);
+        g_test_add_func("/scsi/tasks/abort-early", test_abort_early);
+        g_test_add_func("/scsi/tasks/clear-task-set", test_clear_task_set);
+        g_test_add_func("/scsi/tasks/unit-reset", test_unit_reset);
+        g_test_add_func("/scsi/tasks/target-reset", test_target_reset);
+        g_test_add_func("/scsi/tasks/nexus-reset", test_nexus_reset);
+        g_test_add_func("/scsi/tasks/tmf-answers", test_tmf_answers);
+        g_test_add_func("/scsi/tasks/tas", test_tas);
+        g_test_add_func("/scsi/tasks/nexus-close", test_nexus_close);
+        g_test_add_func("/scsi/tasks/retire-same", test_retire_same);
+        g_test_add_func("/scsi/tasks/retire-another", test_retire_another);
+        g_test_add_func("/scsi/tasks/exchange", test_exchange);
+        g_test_add_func("/scsi/tasks/overtaken", test_overtaken);
+        g_test_add_func("/scsi/tasks/ordered", test_ordered);
+        g_test_add_func("/scsi/tasks/ordered-many", test_ordered_many);
+        g_test_add_func("/scsi/tasks/ordered-aborted", test_ordered_aborted);
+        g_test_add_func("/scsi/tasks/ordered-reset", test_ordered_reset);
+        g_test_add_func("/scsi/tasks/task-set-full", test_task_set_full);
+        g_test_add_func("/scsi/tasks/reserve", test_reserve);
+        g_test_add_func("/scsi/tasks/attentions", test_attentions);
+        g_test_add_func("/scsi/tasks/remap", test_remap);
+        return g_test_run();
+}
