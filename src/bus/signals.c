@@ -178,8 +178,8 @@ static void flush_portals(Signals *s)
 
 void signals_flush(Signals *s)
 {
-        g_autoptr(GHashTable) pending = g_steal_pointer(&s->pending);
-        g_autoptr(GPtrArray) order = g_steal_pointer(&s->order);
+        GHashTable *pending = s->pending; /* what is noted meanwhile is for the next turn */
+        GPtrArray *order = s->order;
 
         s->pending =
                 g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)pending_free);
@@ -190,6 +190,8 @@ void signals_flush(Signals *s)
                 flush_one(s, g_ptr_array_index(order, i));
         if (s->portals_changed)
                 flush_portals(s);
+        g_ptr_array_unref(order);
+        g_hash_table_unref(pending);
 }
 
 static int turn_ends(sd_event_source *source, void *userdata)

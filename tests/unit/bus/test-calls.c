@@ -88,6 +88,7 @@ static void test_targets(Fixture *f, const void *data)
         g_assert_cmpstr(path, ==, TEST_TARGET_PATH);
         g_assert_cmpuint(n_changes(m), >=, 1);
         sd_bus_message_unref(m);
+        path = TEST_TARGET_PATH;
         g_assert_true(f->h->manager->options.runtime);
         g_assert_cmpuint(f->h->manager->caller_uid, ==, geteuid());
         g_assert_cmpuint(f->h->manager->caller_pid, ==, getpid());
