@@ -18,7 +18,8 @@
  * when no job was there for so many. */
 #define SETTLE_TURNS 1000
 #define SETTLE_QUIET 16
-#define SESSIONS_PAGE_MAX 1024
+/* Room for sessions that begin while they are listed. */
+#define SESSIONS_SLACK 16
 
 typedef struct Listening {
         SockAddr address;
@@ -361,7 +362,8 @@ int engine_sessions(Engine *e, uint64_t after, size_t max, EngineSessions *done,
 {
         SessionsOp *op;
 
-        max = MIN(MAX(max, (size_t)1), (size_t)SESSIONS_PAGE_MAX);
+        /* whoever wants all says a large number */
+        max = MIN(max, (size_t)registrar_n_entries(e->registrar) + SESSIONS_SLACK);
         op = calloc(1, sizeof(*op) + 2 * max * sizeof(op->infos[0]));
         if (!op)
                 return -ENOMEM;

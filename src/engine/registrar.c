@@ -356,6 +356,16 @@ unsigned registrar_n_sessions(Registrar *r)
         return n;
 }
 
+unsigned registrar_n_entries(Registrar *r)
+{
+        unsigned n;
+
+        (void)pthread_mutex_lock(&r->lock);
+        n = r->n_entries;
+        (void)pthread_mutex_unlock(&r->lock);
+        return n;
+}
+
 /* ---- life ---- */
 
 int registrar_new(Loop *const *loops, unsigned n_loops, uint32_t sessions_max,

@@ -33,3 +33,4 @@ void registrar_ended(Registrar *r, uint64_t session);
 /* Asks the owner to end it; reason is a constant. -ENOENT. Any thread. */
 int registrar_end(Registrar *r, uint64_t session, const char *reason);
 unsigned registrar_n_sessions(Registrar *r); /* normal ones; any thread */
+unsigned registrar_n_entries(Registrar *r);  /* with discovery sessions; any thread */
