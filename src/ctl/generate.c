@@ -126,13 +126,16 @@ static void words_of(const Verb *v, GString *to)
                         g_string_append_printf(to, "%s ", word_kinds[v->words[i]]);
 }
 
-/* Assignments that bash and zsh both understand; the scripts declare the names. */
+/* Assignments that bash and zsh both understand; the scripts declare the names. Verbs of two words
+ * are keys with an underscore. */
 static void completion_tables(GString *to)
 {
         for (const Verb *v = verbs(); v->name; v++) {
-                g_string_append_printf(to, "        words_of[%s]='", v->name);
+                g_autofree char *key = g_strdelimit(g_strdup(v->name), " ", '_');
+
+                g_string_append_printf(to, "        words_of[%s]='", key);
                 words_of(v, to);
-                g_string_append_printf(to, "'\n        options_of[%s]='", v->name);
+                g_string_append_printf(to, "'\n        options_of[%s]='", key);
                 option_words(v, to);
                 g_string_append(to, "'\n");
         }
@@ -150,20 +153,37 @@ static void completion_tables(GString *to)
         g_string_append(to, "'\n");
 }
 
+/* What a first word of several verbs stands for: "add, remove". */
+static void second_words(const char *word, GString *to)
+{
+        const char *separator = "";
+
+        for (const Verb *v = verbs(); v->name; v++) {
+                size_t n = strlen(word);
+
+                if (strncmp(v->name, word, n) != 0 || v->name[n] != ' ')
+                        continue;
+                g_string_append_printf(to, "%s%s", separator, v->name + n + 1);
+                separator = ", ";
+        }
+}
+
 /* "verb:explanation", first words only. */
 static void completion_verbs(GString *to)
 {
         g_autofree const char **words = verb_first_words();
 
         for (const char **w = words; *w; w++) {
-                const Verb *first = NULL;
+                unsigned n;
+                char *const alone[] = { (char *)*w, NULL };
+                const Verb *v = verb_find(alone, &n);
 
-                for (const Verb *v = verbs(); v->name && !first; v++)
-                        if (STREQ(v->name, *w) ||
-                            (g_str_has_prefix(v->name, *w) && v->name[strlen(*w)] == ' '))
-                                first = v;
-                g_string_append_printf(to, "                '%s:%s'\n", *w,
-                                       STREQ(first->name, *w) ? first->help : "...");
+                g_string_append_printf(to, "                '%s:", *w);
+                if (v)
+                        g_string_append(to, v->help);
+                else
+                        second_words(*w, to);
+                g_string_append(to, "'\n");
         }
 }
 

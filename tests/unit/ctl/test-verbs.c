@@ -211,8 +211,9 @@ static void test_completion(void)
         g_autofree const char **words = verb_first_words();
 
         for (const Verb *v = verbs(); v->name; v++) {
-                g_autofree char *kinds = g_strdup_printf("words_of[%s]='", v->name);
-                g_autofree char *options = g_strdup_printf("options_of[%s]='", v->name);
+                g_autofree char *key = g_strdelimit(g_strdup(v->name), " ", '_');
+                g_autofree char *kinds = g_strdup_printf("words_of[%s]='", key);
+                g_autofree char *options = g_strdup_printf("options_of[%s]='", key);
 
                 g_assert_nonnull(strstr(tables, kinds));
                 g_assert_nonnull(strstr(tables, options));
