@@ -431,12 +431,15 @@ GPtrArray *desired_sorted_targets(const Desired *d)
 
 bool verify_globals(const Desired *d, GPtrArray *problems)
 {
+        bool good;
+
         if (d->discovery_outgoing && d->discovery_incoming->len == 0)
                 problem_warning(problems, d->discovery_outgoing->at, NULL, "outgoingdiscoveryuser",
                                 "has no effect without incomingdiscoveryuser");
-        return unique_accounts(d->discovery_incoming, NULL, "incomingdiscoveryuser", problems) &
-               verify_accounts(d->discovery_incoming, d->discovery_outgoing, NULL,
-                               "outgoingdiscoveryuser", problems);
+        good = unique_accounts(d->discovery_incoming, NULL, "incomingdiscoveryuser", problems);
+        return verify_accounts(d->discovery_incoming, d->discovery_outgoing, NULL,
+                               "outgoingdiscoveryuser", problems) &&
+               good;
 }
 
 bool config_verify(const Desired *d, GHashTable *bad, GPtrArray *problems)
