@@ -554,6 +554,7 @@ static int enter_full_feature(Conn *c)
         return 0;
 
 give_back:
+        c->claimed = false;
         c->worker->host->session_ended(c->worker->userdata, l->claim.session);
         return r;
 }
