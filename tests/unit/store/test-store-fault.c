@@ -168,7 +168,7 @@ static void test_delay(void)
 
 static void test_hang(void)
 {
-        g_autofree uint8_t *buf = g_malloc(4096), *out = g_malloc0(4096);
+        g_autofree uint8_t *buf = g_malloc(4096);
         Op op, other;
         Bed b;
 
