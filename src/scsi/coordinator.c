@@ -274,7 +274,8 @@ static void release_order(LogicalUnit *lu)
 {
         Coordinator *c = &lu->coord;
 
-        if (c->current == c->order || c->order->released)
+        /* not before its own round has told every slot */
+        if (!c->order_raised || c->current == c->order || c->order->released)
                 return;
         if (c->n_draining > 0 && !c->order->cancelled)
                 return;
@@ -386,6 +387,7 @@ static void start_next(LogicalUnit *lu)
         }
 }
 
+/* What is answered may drop the last reference elsewhere at once: whoever comes in holds one. */
 void coord_slot_ack(LogicalUnit *lu, bool drained)
 {
         Coordinator *c = &lu->coord;
@@ -394,11 +396,13 @@ void coord_slot_ack(LogicalUnit *lu, bool drained)
                 c->n_draining--;
         if (--c->n_acks > 0)
                 return;
+        lu_ref(lu);
         if (c->current->opened)
                 finish(lu);
         else
                 apply(lu);
         start_next(lu);
+        lu_unref(lu);
 }
 
 void coord_slot_drained(LogicalUnit *lu)
@@ -452,12 +456,14 @@ static void arrive(LoopTask *task)
         LogicalUnit *lu = op->lu;
         Coordinator *c = &lu->coord;
 
+        lu_ref(lu);
         if (op->kind == &coord_order) {
                 list_append(&c->orders, &op->link);
                 next_order(lu);
         } else
                 list_append(&c->ops, &op->link);
         start_next(lu);
+        lu_unref(lu);
 }
 
 void coord_submit(CoordOp *op, LogicalUnit *lu, Loop *origin)
@@ -514,9 +520,11 @@ static void change_arrives(LoopTask *task)
         LuChange *change = CONTAINER_OF(task, LuChange, task);
         LogicalUnit *lu = change->lu;
 
+        lu_ref(lu);
         list_append(&lu->coord.changes, &change->link);
         next_change(lu);
         start_next(lu);
+        lu_unref(lu);
 }
 
 void lu_change(LogicalUnit *lu, LuChange *change)

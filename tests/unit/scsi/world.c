@@ -176,14 +176,16 @@ static void finish(LoopTask *task)
         Command *c = CONTAINER_OF(task, Command, finish);
 
         task_release(&c->task);
-        if (c->over)
-                c->over(c);
+        if (c->free_when_over)
+                command_free(c);
 }
 
 static void end(Command *c, Outcome outcome)
 {
         g_assert_cmpint(c->outcome, ==, PENDING);
         c->outcome = outcome;
+        if (c->over_now)
+                c->over_now(c);
         c->finish = (LoopTask){ .run = finish };
         loop_post(c->task.nexus->worker->loop, &c->finish);
 }
@@ -273,7 +275,8 @@ void command_free(Command *c)
         if (!c)
                 return;
         g_assert_cmpint(c->outcome, !=, PENDING);
-        command_wait(c);
+        if (!c->free_when_over)
+                command_wait(c);
         g_free(c->out);
         g_free(c);
 }
@@ -351,6 +354,8 @@ static void tmf_over(Tmf *tmf)
         t->done = true;
         if (t->over)
                 t->over(t);
+        if (t->free_me)
+                g_free(t);
 }
 
 static void tmf_submit(LoopTask *task)

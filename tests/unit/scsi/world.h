@@ -45,9 +45,10 @@ struct Command {
         size_t out_size;
         uint8_t in[256 * 1024];
         size_t in_length;
-        bool holds_data; /* Data-Out stays away until command_send_data() */
-        bool asked;      /* get_data() was called */
-        void (*over)(Command *c);
+        bool holds_data;              /* Data-Out stays away until command_send_data() */
+        bool asked;                   /* get_data() was called */
+        void (*over_now)(Command *c); /* from inside complete() and aborted() */
+        bool free_when_over;
         void *userdata;
         LoopTask submit, deliver, finish;
 };
@@ -79,7 +80,7 @@ TmfResponse run_tmf(TestNexus *n, TmfFunction f, uint16_t lun, uint64_t tag);
 typedef struct TestTmf {
         Tmf tmf;
         LoopTask submit;
-        bool done;
+        bool done, free_me;
         void (*over)(struct TestTmf *t);
         void *userdata;
 } TestTmf;
