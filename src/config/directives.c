@@ -14,6 +14,10 @@
         {                                                                    \
                 n, IN_TARGET, &type_param, T(params), .values = v, .help = h \
         }
+#define OUR_PARAM(n, v, h)                                                         \
+        {                                                                          \
+                n, IN_TARGET, &type_param, T(params), .values = v, .help = h, OURS \
+        }
 #define NOT_YET(n, w, v, h)                           \
         {                                             \
                 n, w, NULL, 0, .values = v, .help = h \
@@ -98,9 +102,10 @@ static const Directive table[] = {
         PARAM("DefaultTime2Wait", "0..3600", "Seconds before an initiator tries again."),
         PARAM("DefaultTime2Retain", "0..3600", "Seconds that tasks outlive their connection."),
         PARAM("MaxConnections", "1", "Connections of a session."),
-        PARAM("MaxQueueCmd", "1..65535", "Commands of a session at once."),
-        PARAM("nop_interval", "SECONDS", "Asks idle initiators whether they live; 0: never."),
-        PARAM("nop_count", "NUMBER", "Unanswered questions after which a connection is closed."),
+        OUR_PARAM("MaxQueueCmd", "1..65535", "Commands of a session at once."),
+        OUR_PARAM("nop_interval", "SECONDS", "Asks idle initiators whether they live; 0: never."),
+        OUR_PARAM("nop_count", "NUMBER",
+                  "Unanswered questions after which a connection is closed."),
         { "IFMarker", IN_TARGET, &type_marker, 0, .values = "No", .help = "Obsolete." },
         { "OFMarker", IN_TARGET, &type_marker, 0, .values = "No", .help = "Obsolete." },
         { "IFMarkInt", IN_TARGET, &type_marker, 0, .values = "NUMBER", .help = "Obsolete." },
