@@ -9,7 +9,8 @@
 /* ---- what is served, and under which number -------------------------------------------------- */
 
 /* The object is a LunSpec here: the parser and config_set() make one for each store. NONE is for
- * stores without a path; stgt's NONE:n is a drive without a medium. */
+ * stores without a path; stgt's NONE:n is a drive without a medium. What else may stand here
+ * depends on bs-type, which may come later: verification looks at it. */
 static int set_store(Setting *s)
 {
         LunSpec *l = s->object;
@@ -19,8 +20,6 @@ static int set_store(Setting *s)
                                      "\"%s\": units without a medium are not supported by this "
                                      "build",
                                      s->value);
-        if (!STREQ(s->value, "NONE") && s->value[0] != '/')
-                return setting_error(s, "\"%s\": an absolute path expected", s->value);
         if (strlen(s->value) >= 4096)
                 return setting_error(s, "a path longer than 4095 bytes");
         g_free(l->path);

@@ -107,6 +107,11 @@ static bool verify_lun(TargetSpec *t, LunSpec *l, GPtrArray *problems)
                               "bs-type %s needs the path of a file or a device", l->bs_type);
                 good = false;
         }
+        if (l->path && !is_anonymous(l) && l->path[0] != '/') {
+                problem_error(problems, l->at, t->name, "backing-store",
+                              "\"%s\": an absolute path expected", l->path);
+                good = false;
+        }
         if (needs_size(l) && l->size == 0) {
                 problem_error(problems, l->at, t->name, "size",
                               "bs-type %s needs it, such as size 1G", l->bs_type);

@@ -271,10 +271,14 @@ static void test_stores_without_path(void)
                                          "  size 64M\n"
                                          "  lun 6\n"
                                          " </backing-store>\n"
+                                         " <backing-store label>\n"
+                                         "  bs-type null\n"
+                                         "  size 64M\n"
+                                         " </backing-store>\n"
                                          "</target>\n");
 
         assert_messages(&l, "");
-        assert_luns(&l, A, "5= 6=");
+        assert_luns(&l, A, "1=label 5= 6=");
         g_assert_cmpuint(lun(&l, A, 5)->size, ==, UINT64_C(1) << 40);
         g_assert_cmpstr(lun(&l, A, 6)->bs_type, ==, "ram");
 }
