@@ -21,7 +21,6 @@ static bool dirty[SIZE / BLOCK]; /* changed, not stable */
 static unsigned n_syncs;         /* that ended well */
 static bool refuse_dsync;        /* RWF_DSYNC is unknown, as before Linux 4.7 */
 static bool fail_sync;
-static bool is_dsync; /* the store's descriptor has O_DSYNC */
 
 static void mark(uint64_t offset, uint64_t length, bool is_dirty)
 {
