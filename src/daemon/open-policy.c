@@ -10,8 +10,8 @@
 #include <sys/un.h>
 
 /* O_PATH: only to learn what is there, by fstat(). */
-static const int allowed_flags = O_ACCMODE | O_CLOEXEC | O_NONBLOCK | O_EXCL | O_DIRECT | O_DSYNC |
-                                 O_SYNC | O_NOATIME | O_LARGEFILE | O_PATH;
+static const int allowed_flags = O_ACCMODE | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_EXCL | O_DIRECT |
+                                 O_DSYNC | O_SYNC | O_NOATIME | O_LARGEFILE | O_PATH;
 
 /* Where the system itself lives: a target that serves one of these is a mistake or an attack. */
 static const char *const refused_folders[] = { "/etc",   "/usr",   "/boot",   "/efi",  "/proc",

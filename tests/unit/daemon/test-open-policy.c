@@ -36,7 +36,7 @@ static void test_requests(void)
         } rows[] = {
                 { "/srv/a", O_RDWR, 0 },
                 { "/srv/a", O_RDONLY, 0 },
-                { "/srv/a", O_RDWR | O_EXCL | O_DIRECT | O_CLOEXEC | O_NONBLOCK, 0 },
+                { "/srv/a", O_RDWR | O_EXCL | O_DIRECT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0 },
                 { "/srv/a", O_RDWR | O_SYNC, 0 },
                 { "/srv/a", O_RDWR | O_DSYNC, 0 },
                 { "/srv/..a", O_RDWR, 0 },
