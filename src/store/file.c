@@ -364,18 +364,32 @@ int file_open(const StoreSpec *spec, const StoreOps *ops, bool direct, Store **r
 
 /* ---- looking again ---- */
 
+/* stat(2), through whoever opens: a sandbox shows us no devices, and no home directories. */
+static int look_at(const StoreSpec *spec, struct stat *ret)
+{
+        _cleanup_close_ int fd = -1;
+
+        if (!spec->open_path)
+                return stat(spec->path, ret) < 0 ? -errno : 0;
+        fd = call_open(spec, O_PATH | O_CLOEXEC);
+        if (fd < 0)
+                return fd;
+        return fstat(fd, ret) < 0 ? -errno : 0;
+}
+
 /* Is what fd has open still what the path names? 1 yes, 0 no, -ENODEV there is nothing. */
 static int still_there(FileStore *fs, const StoreSpec *spec, const struct stat *ours)
 {
         struct stat st;
         uint64_t size;
+        int r;
 
-        if (stat(spec->path, &st) < 0) {
-                if (errno == ENOENT || errno == ENOTDIR)
-                        return -ENODEV;
-                /* Not ours to look at: a file that still has a name is taken to have this one. */
+        r = look_at(spec, &st);
+        if (r == -ENOENT || r == -ENOTDIR || r == -ENXIO)
+                return -ENODEV;
+        /* Not ours to look at: a file that still has a name is taken to have this one. */
+        if (r < 0)
                 return ours->st_nlink > 0;
-        }
         if (!fs->block_device)
                 return st.st_dev == ours->st_dev && st.st_ino == ours->st_ino;
         if (!S_ISBLK(st.st_mode) || st.st_rdev != ours->st_rdev)
