@@ -126,25 +126,6 @@ static void log_portals(const Daemon *d)
                 log_info("Listening on %s (%s).", portals[i].address, portals[i].source);
 }
 
-static void on_started(const EditResult *result, void *userdata)
-{
-        Daemon *d = userdata;
-
-        if (d->stopping)
-                return;
-        if (result->error.name) {
-                log_error("%s.", result->error.text);
-                d->exit_code = 1;
-                daemon_stop(d);
-                return;
-        }
-        d->ready = true;
-        d->status = manager_status(d->manager);
-        log_portals(d);
-        log_send(LOG_INFO, MSG_STARTED, NULL, 0, "%s.", d->status);
-        notify_ready(d->status);
-}
-
 static void on_bus_report(void *userdata, int priority, const char *text)
 {
         log_full(priority, "%s", text);
@@ -174,7 +155,7 @@ static int open_control(Daemon *d)
         return r;
 }
 
-static int open_bus(Daemon *d)
+static int open_server(Daemon *d)
 {
         int r;
 
@@ -182,14 +163,37 @@ static int open_bus(Daemon *d)
         if (r < 0)
                 return r;
         bus_server_set_report(d->bus, on_bus_report, d);
-        r = open_control(d);
-        if (r < 0 || !d->options.bus)
-                return r;
-        r = bus_server_connect(d->bus, d->options.bus);
-        if (r < 0)
-                log_error("--bus=%s: expected none, system, session or a D-Bus address",
-                          d->options.bus);
-        return r;
+        return open_control(d);
+}
+
+/* Only when we serve: who is started by a call on the bus is active once it has the name. */
+static void open_bus(Daemon *d)
+{
+        if (!d->options.bus || bus_server_connect(d->bus, d->options.bus) >= 0)
+                return;
+        log_error("--bus=%s: expected none, system, session or a D-Bus address", d->options.bus);
+        d->exit_code = 1;
+        daemon_stop(d);
+}
+
+static void on_started(const EditResult *result, void *userdata)
+{
+        Daemon *d = userdata;
+
+        if (d->stopping)
+                return;
+        if (result->error.name) {
+                log_error("%s.", result->error.text);
+                d->exit_code = 1;
+                daemon_stop(d);
+                return;
+        }
+        d->ready = true;
+        d->status = manager_status(d->manager);
+        log_portals(d);
+        log_send(LOG_INFO, MSG_STARTED, NULL, 0, "%s.", d->status);
+        notify_ready(d->status);
+        open_bus(d);
 }
 
 static int open_manager(Daemon *d)
@@ -267,7 +271,7 @@ static int daemon_open(Daemon *d)
         r = open_manager(d);
         if (r < 0)
                 return r;
-        return open_bus(d);
+        return open_server(d);
 }
 
 static void daemon_close(Daemon *d)
