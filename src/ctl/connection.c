@@ -37,6 +37,9 @@ static const struct {
         { SD_BUS_ERROR_SERVICE_UNKNOWN, EXIT_CODE_NOT_RUNNING },
         { SD_BUS_ERROR_NAME_HAS_NO_OWNER, EXIT_CODE_NOT_RUNNING },
         { SD_BUS_ERROR_NO_REPLY, EXIT_CODE_NOT_RUNNING },
+        { SD_BUS_ERROR_TIMEOUT, EXIT_CODE_NOT_RUNNING },
+        { "org.freedesktop.DBus.Error.TimedOut", EXIT_CODE_NOT_RUNNING },
+        { "System.Error.ETIMEDOUT", EXIT_CODE_NOT_RUNNING },
         { SD_BUS_ERROR_DISCONNECTED, EXIT_CODE_NOT_RUNNING },
         { SD_BUS_ERROR_NO_SERVER, EXIT_CODE_NOT_RUNNING },
         { "org.freedesktop.DBus.Error.Spawn.", EXIT_CODE_NOT_RUNNING },
@@ -194,9 +197,9 @@ static int connect_bus(Ctl *c, const char *which, bool only)
                               g_strerror(-r));
         if (r < 0)
                 return refuse(c, EXIT_CODE_NOT_RUNNING,
-                              "tgtd is not running (there is no system bus, and nobody listens on "
-                              "%s).\n%s",
-                              path, ctl_start_hint());
+                              "tgtd is not running (no system bus: %s; and nobody listens on %s)."
+                              "\n%s",
+                              g_strerror(-r), path, ctl_start_hint());
         return refuse(c, EXIT_CODE_NOT_RUNNING,
                       "tgtd is not running (%s is not on the %s bus).\n%s", BUS_NAME,
                       which ? which : "system", ctl_start_hint());

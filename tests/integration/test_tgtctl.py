@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -435,6 +436,99 @@ def test_environment_names_the_socket():
         # not only the socket but the whole bus can be named
         r = ctl(None, "show", "--bus=unix:path=/nonexistent", env=env, code=NOT_RUNNING)
         assert "/nonexistent" in r.err, r
+
+
+BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><listen>unix:path={dir}/bus</listen><auth>EXTERNAL</auth>
+<servicedir>{dir}/services</servicedir>
+<policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/><allow eavesdrop="false"/>
+</policy></busconfig>
+"""
+
+
+@contextlib.contextmanager
+def bus(directory):
+    """A bus on which org.tgt1 can be activated, by a program that only leaves a trace."""
+    os.makedirs(os.path.join(directory, "services"))
+    with open(os.path.join(directory, "services", "org.tgt1.service"), "w") as f:
+        f.write("[D-BUS Service]\nName=org.tgt1\n"
+                f"Exec=/bin/sh -c 'touch {directory}/started; exit 1'\n")
+    with open(os.path.join(directory, "bus.conf"), "w") as f:
+        f.write(BUS.format(dir=directory))
+    p = subprocess.Popen(["dbus-daemon", f"--config-file={directory}/bus.conf", "--nofork",
+                          "--nopidfile", "--nosyslog"], stderr=subprocess.DEVNULL)
+    try:
+        tgt.eventually(lambda: os.path.exists(os.path.join(directory, "bus")), what="the bus")
+        yield f"unix:path={directory}/bus"
+    finally:
+        p.kill()
+        p.wait()
+
+
+def test_read_only_verbs_never_start_the_daemon():
+    with tgt.scratch() as d, bus(d) as address:
+        started = os.path.join(d, "started")
+        env = {"DBUS_SYSTEM_BUS_ADDRESS": address}
+        for argv in (["status"], ["list"], ["list", "luns"], ["show"], ["show", DISK], ["sessions"],
+                     ["dump"], ["monitor"], ["account", "list"], ["list", "sessions"]):
+            r = ctl(None, "--config-dir", d, *argv, env=env, code=NOT_RUNNING) if argv[0] in \
+                ("status", "list") else ctl(None, *argv, env=env, code=NOT_RUNNING)
+            assert "systemctl start tgtd.service" in r.err, r
+            assert not os.path.exists(started), argv
+        # one that changes something does
+        ctl(None, "create", DISK, env=env, code=NOT_RUNNING)
+        assert os.path.exists(started)
+
+
+@contextlib.contextmanager
+def as_nobody(directory):
+    """tgtctl for a user without rights, who may read directory."""
+    copy = os.path.join(directory, "tgtctl")
+    shutil.copy(tgt.TGTCTL, copy)
+    os.chmod(directory, 0o755)
+
+    def run(*argv, env=None, code=OK):
+        p = subprocess.run([copy, *argv], text=True, stdin=subprocess.DEVNULL, timeout=60,
+                           user="nobody", group="nogroup", extra_groups=[], check=False,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/",
+                           env={**CLEAN, **(env or {})})
+        r = Result(p.returncode, p.stdout, p.stderr)
+        assert r.code == code, f"tgtctl {' '.join(argv)}: {r}"
+        return r
+    yield run
+
+
+def test_over_a_bus():
+    with tgt.scratch() as d, bus(d) as address:
+        with tgt.Daemon(d, {"a.conf": tgt.disk_fragment(tgt.sparse(d + "/a.img", 1 << 20), DISK)},
+                        args=[f"--bus={address}"]) as running:
+            env = {"DBUS_SYSTEM_BUS_ADDRESS": address}
+            tgt.eventually(lambda: ctl(None, "show", env=env, code=None).code == OK,
+                           what="the name on the bus")
+            assert [t["Name"] for t in ctl_json(None, "list", env=env)] == [DISK]
+            assert [t["Name"] for t in ctl_json(None, "list", "--bus=" + address)] == [DISK]
+            assert "1 target" in ctl(None, "list", env=env).out
+            ctl(None, "create", OTHER, "--dry-run", env=env)
+            # anybody may look; there is nobody who could say that others may change
+            with as_nobody(d) as tgtctl:
+                assert DISK in tgtctl("list", env=env).out
+                r = tgtctl("create", OTHER, env=env, code=DENIED)
+                assert "polkit decides" in r.err, r
+                # the private socket is for root and the daemon
+                r = tgtctl("list", "--socket", os.path.join(running.runtime, "control"), code=DENIED)
+                assert "only root" in r.err, r
+            assert len(ctl_json(running, "list")) == 1
+            p = subprocess.Popen([tgt.TGTCTL, "monitor"], text=True, env={**CLEAN, **env},
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            assert p.stderr.readline().startswith("Watching")
+            ctl(running, "create", OTHER)
+            running.stop()
+            time.sleep(0.5)
+            p.send_signal(signal.SIGINT)
+            out = p.communicate(timeout=10)[0]
+            assert f"added target {OTHER}\n" in out and "stopped tgtd" in out, out
+            running.start()
 
 
 def test_verify():
