@@ -29,6 +29,11 @@ typedef struct Entry {
         bool flush;
 } Entry;
 
+typedef struct Where {
+        uint64_t lba;
+        uint32_t n;
+} Where;
+
 struct Chaos {
         World w;
         uint64_t seed;
@@ -40,6 +45,7 @@ struct Chaos {
         Ledger *ledger;
         TestTmf *tmf;
         GPtrArray *given_up; /* writes that are over with what is under way */
+        GArray *where;       /* ... and where they were */
         unsigned n_writes, n_reads, n_aborted, n_busy, n_checks;
 };
 
@@ -48,12 +54,25 @@ static uint64_t dice(Chaos *x, uint64_t n)
         return sim_random(x->w.sim, n);
 }
 
+static void start_write(Chaos *x, unsigned nexus, uint64_t lba, uint32_t n);
+
+/* From now on what was given up must not happen; and what is written there now must not wait for
+ * luck to be in its way. */
 static void give_up_over(Chaos *x)
 {
+        GArray *where = x->where;
+
+        x->where = g_array_new(FALSE, FALSE, sizeof(Where));
         for (guint i = 0; i < x->given_up->len; i++)
                 ledger_end(x->ledger, GPOINTER_TO_SIZE(x->given_up->pdata[i]), LEDGER_GIVEN_UP,
                            false);
         g_ptr_array_set_size(x->given_up, 0);
+        for (guint i = 0; i < where->len; i++)
+                for (unsigned k = 0; k < NEXUSES; k++)
+                        if (x->nexus[k] && x->in_flight[k] < 3 * DEPTH)
+                                start_write(x, k, g_array_index(where, Where, i).lba,
+                                            g_array_index(where, Where, i).n);
+        g_array_unref(where);
 }
 
 static void check_read(Entry *e)
@@ -79,8 +98,12 @@ static void command_over(Command *c)
         case ABORTED:
         case ABORTED_WITH_STATUS:
                 x->n_aborted++;
-                if (e->write)
+                if (e->write) {
+                        Where where = { e->lba, e->n };
+
                         g_ptr_array_add(x->given_up, GSIZE_TO_POINTER(e->write));
+                        g_array_append_val(x->where, where);
+                }
                 break;
         case COMPLETED:
                 if (c->task.status == SCSI_BUSY)
@@ -96,12 +119,37 @@ static void command_over(Command *c)
         g_free(e);
 }
 
+static void go(Entry *e)
+{
+        if (dice(e->chaos, 12) == 0)
+                e->c->task.attribute = dice(e->chaos, 2) ? TASK_ORDERED : TASK_HEAD_OF_QUEUE;
+        e->c->userdata = e;
+        e->c->over_now = command_over;
+        e->c->free_when_over = true;
+        e->chaos->in_flight[e->nexus]++;
+        command_start(e->c);
+}
+
+static void start_write(Chaos *x, unsigned nexus, uint64_t lba, uint32_t n)
+{
+        uint8_t data[8 * BS];
+        Entry *e = g_new0(Entry, 1);
+
+        *e = (Entry){ .chaos = x, .nexus = nexus, .lba = lba, .n = n };
+        e->c = command_new(
+                x->nexus[nexus], 1,
+                CDB(dice(x, 4) ? 0x2a : 0x2e, 0, 0, 0, 0, (uint8_t)lba, 0, 0, (uint8_t)n, 0));
+        e->write = ledger_begin(x->ledger, nexus, lba, n, data);
+        command_out(e->c, data, n * BS);
+        x->n_writes++;
+        go(e);
+}
+
 static void start(Chaos *x)
 {
         unsigned k = (unsigned)dice(x, NEXUSES);
         uint64_t lba = dice(x, BLOCKS);
         uint32_t n = 1 + (uint32_t)dice(x, MIN(8, BLOCKS - lba));
-        uint8_t data[8 * BS];
         Entry *e;
 
         if (x->in_flight[k] >= DEPTH)
@@ -134,20 +182,11 @@ static void start(Chaos *x)
                 x->n_reads++;
                 break;
         default:
-                e->c = command_new(x->nexus[k], 1,
-                                   CDB(dice(x, 4) ? 0x2a : 0x2e, 2 * 0, 0, 0, 0, (uint8_t)lba, 0, 0,
-                                       (uint8_t)n, 0));
-                e->write = ledger_begin(x->ledger, k, lba, n, data);
-                command_out(e->c, data, n * BS);
-                x->n_writes++;
+                g_free(e);
+                start_write(x, k, lba, n);
+                return;
         }
-        if (dice(x, 12) == 0)
-                e->c->task.attribute = dice(x, 2) ? TASK_ORDERED : TASK_HEAD_OF_QUEUE;
-        e->c->userdata = e;
-        e->c->over_now = command_over;
-        e->c->free_when_over = true;
-        x->in_flight[k]++;
-        command_start(e->c);
+        go(e);
 }
 
 static void tmf_over(TestTmf *t)
@@ -190,9 +229,12 @@ static void lose_nexus(Chaos *x)
         unsigned k = (unsigned)dice(x, NEXUSES);
 
         g_assert_true(wait_for(&x->w, tmf_none, x));
-        nexus_free(x->nexus[k]);
-        give_up_over(x);
+        sim_run(x->w.sim); /* what was started has been submitted */
+        g_assert_true(wait_for(&x->w, tmf_none, x));
+        /* the others write there as soon as it is closed; nothing runs in between */
+        nexus_free(TAKE_PTR(x->nexus[k]));
         g_assert_cmpuint(x->in_flight[k], ==, 0);
+        give_up_over(x);
         x->nexus[k] = nexus_new(&x->w, k % x->w.n, x->map);
 }
 
@@ -235,6 +277,7 @@ static void chaos_init(Chaos *x, uint64_t seed)
         x->map = map_of(x->lu, 1);
         x->ledger = ledger_new(BLOCKS, BS);
         x->given_up = g_ptr_array_new();
+        x->where = g_array_new(FALSE, FALSE, sizeof(Where));
         for (unsigned k = 0; k < NEXUSES; k++)
                 x->nexus[k] = nexus_new(&x->w, k % x->w.n, x->map);
 }
@@ -256,6 +299,7 @@ static void chaos_done(Chaos *x)
         for (unsigned k = 0; k < NEXUSES; k++)
                 nexus_free(x->nexus[k]);
         g_ptr_array_unref(x->given_up);
+        g_array_unref(x->where);
         ledger_free(x->ledger);
         lun_map_unref(x->map);
         lu_unref(x->lu);
