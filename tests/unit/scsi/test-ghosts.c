@@ -11,7 +11,7 @@
  * A write that was given up is over when the task management function is answered, or the nexus is
  * closed: from then on it must not be seen to happen. */
 
-#define BLOCKS 48
+#define BLOCKS 160
 #define BS 512
 #define NEXUSES 4
 #define DEPTH 6
@@ -67,11 +67,13 @@ static void give_up_over(Chaos *x)
                 ledger_end(x->ledger, GPOINTER_TO_SIZE(x->given_up->pdata[i]), LEDGER_GIVEN_UP,
                            false);
         g_ptr_array_set_size(x->given_up, 0);
-        for (guint i = 0; i < where->len; i++)
-                for (unsigned k = 0; k < NEXUSES; k++)
-                        if (x->nexus[k] && x->in_flight[k] < 3 * DEPTH)
-                                start_write(x, k, g_array_index(where, Where, i).lba,
-                                            g_array_index(where, Where, i).n);
+        for (guint i = 0; i < where->len; i++) {
+                unsigned k = (unsigned)dice(x, NEXUSES);
+
+                if (x->nexus[k] && x->in_flight[k] < 3 * DEPTH)
+                        start_write(x, k, g_array_index(where, Where, i).lba,
+                                    g_array_index(where, Where, i).n);
+        }
         g_array_unref(where);
 }
 
