@@ -353,7 +353,7 @@ static void act(Chaos *x)
 static void test_chaos(void)
 {
         const char *env = g_getenv("TGT_TEST_SEEDS");
-        uint64_t n = env ? g_ascii_strtoull(env, NULL, 10) : 60;
+        uint64_t n = env ? g_ascii_strtoull(env, NULL, 10) : 200;
         const char *first = g_getenv("TGT_TEST_SEED");
         uint64_t seed = first ? g_ascii_strtoull(first, NULL, 10) : 1;
         unsigned writes = 0, aborted = 0, busy = 0, checks = 0;
