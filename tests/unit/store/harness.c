@@ -2,8 +2,10 @@
 #include "harness.h"
 
 #include <fcntl.h>
+#include <linux/loop.h>
 #include <linux/magic.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
@@ -33,6 +35,18 @@ const Kind kinds[] = {
 };
 const size_t n_kinds = G_N_ELEMENTS(kinds);
 
+const Kind device_kinds[] = {
+        { "rdwr", { .type = "rdwr" }, PATH_DEVICE },
+        { "rdwr-direct", { .type = "rdwr", .direct = true }, PATH_DEVICE },
+        { "aio", { .type = "aio" }, PATH_DEVICE },
+        { "aio-sync", { .type = "aio", .sync = true }, PATH_DEVICE },
+        { "fault-rdwr", { .type = "fault", .options = "store=rdwr" }, PATH_DEVICE },
+        { "fault-aio",
+          { .type = "fault", .options = "store=aio;lose-unflushed=yes" },
+          PATH_DEVICE },
+};
+const size_t n_device_kinds = G_N_ELEMENTS(device_kinds);
+
 static bool is_memory(const char *dir)
 {
         struct statfs sf;
@@ -52,6 +66,56 @@ static const char *directory(KindPath where)
         g_error("no writable directory %s", where == PATH_MEMORY ? "on tmpfs" : "on a disk");
 }
 
+/* The first free loop device, over file and without a name for it. */
+static char *make_device(const char *file)
+{
+        int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+        int fd = open(file, O_RDWR | O_CLOEXEC);
+
+        g_assert_true(control >= 0 && fd >= 0);
+        for (unsigned tries = 0; tries < 100; tries++) {
+                struct loop_config config = { .fd = (unsigned)fd, .block_size = 4096 };
+                int n = ioctl(control, LOOP_CTL_GET_FREE), loop, r;
+                char *path;
+
+                g_assert_cmpint(n, >=, 0);
+                path = g_strdup_printf("/dev/loop%d", n);
+                loop = open(path, O_RDWR | O_CLOEXEC);
+                r = loop < 0 ? -1 : ioctl(loop, LOOP_CONFIGURE, &config);
+                safe_close(loop);
+                if (r >= 0) {
+                        close(fd);
+                        close(control);
+                        unlink(file);
+                        return path;
+                }
+                g_free(path);
+                g_usleep(10000); /* somebody else took it */
+        }
+        g_error("no loop device for %s", file);
+}
+
+bool have_devices(void)
+{
+        int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+        bool r = control >= 0 && ioctl(control, LOOP_CTL_GET_FREE) >= 0;
+
+        safe_close(control);
+        return r;
+}
+
+void remove_file(KindPath where, char *path)
+{
+        if (where == PATH_DEVICE) {
+                int fd = open(path, O_RDWR | O_CLOEXEC);
+
+                (void)ioctl(fd, LOOP_CLR_FD);
+                safe_close(fd);
+        } else
+                unlink(path);
+        g_free(path);
+}
+
 char *make_file(KindPath where, uint64_t size)
 {
         char *path = g_strdup_printf("%s/tgt-store-XXXXXX", directory(where));
@@ -60,6 +124,12 @@ char *make_file(KindPath where, uint64_t size)
         g_assert_cmpint(fd, >=, 0);
         g_assert_cmpint(ftruncate(fd, (off_t)size), ==, 0);
         close(fd);
+        if (where == PATH_DEVICE) {
+                char *device = make_device(path);
+
+                g_free(path);
+                return device;
+        }
         return path;
 }
 
@@ -68,7 +138,7 @@ void bed_open_spec(Bed *b, const Kind *kind, const StoreSpec *spec, uint64_t siz
         StoreError error;
         int r;
 
-        *b = (Bed){ .sim = sim_new(seed, 2), .spec = *spec };
+        *b = (Bed){ .sim = sim_new(seed, 2), .spec = *spec, .where = kind->where };
         if (kind->where != PATH_NONE)
                 b->path = make_file(kind->where, size);
         b->spec.path = b->path;
@@ -99,8 +169,8 @@ void bed_close(Bed *b)
         b->store = store_unref(b->store);
         b->sim = sim_free(b->sim);
         if (b->path)
-                unlink(b->path);
-        g_clear_pointer(&b->path, g_free);
+                remove_file(b->where, b->path);
+        b->path = NULL;
 }
 
 static void op_done(StoreRequest *req)

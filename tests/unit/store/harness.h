@@ -9,7 +9,7 @@
 /* What the tests of stores share: kinds of stores to run the same cases over, and requests that
  * are waited for. */
 
-typedef enum KindPath { PATH_NONE, PATH_MEMORY, PATH_DISK } KindPath;
+typedef enum KindPath { PATH_NONE, PATH_MEMORY, PATH_DISK, PATH_DEVICE } KindPath;
 
 /* A way to open a store; the contract holds for each. */
 typedef struct Kind {
@@ -19,8 +19,8 @@ typedef struct Kind {
         bool forgets; /* null: what is written is not read back */
 } Kind;
 
-extern const Kind kinds[];
-extern const size_t n_kinds;
+extern const Kind kinds[], device_kinds[];
+extern const size_t n_kinds, n_device_kinds;
 
 typedef struct Bed {
         Sim *sim;
@@ -28,6 +28,7 @@ typedef struct Bed {
         StoreChannel *ch[2]; /* of store, one per loop */
         Store *store;
         StoreSpec spec; /* as opened */
+        KindPath where;
         char *path;
 } Bed;
 
@@ -37,8 +38,11 @@ void bed_open(Bed *b, const Kind *kind, uint64_t size, uint32_t granularity, uin
 void bed_open_spec(Bed *b, const Kind *kind, const StoreSpec *spec, uint64_t size, uint64_t seed);
 void bed_close(Bed *b);
 
-/* A file of size bytes (sparse) where kind wants it; to be unlinked and freed. */
+/* A file of size bytes (sparse), or a loop device of 4096-byte blocks over one. */
 char *make_file(KindPath where, uint64_t size);
+void remove_file(KindPath where, char *path);
+/* Can loop devices be made here? */
+bool have_devices(void);
 
 /* A request with its count of completions. */
 typedef struct Op {
