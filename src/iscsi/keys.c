@@ -85,11 +85,12 @@ const Key *key_find(const char *name, size_t length)
 
 uint32_t key_get(const Key *key, const IscsiParams *p)
 {
-        const uint8_t *field = (const uint8_t *)p + key->offset;
+        const uint8_t *field;
         uint32_t v;
 
         if (key->offset == NO_FIELD)
                 return key->ours;
+        field = (const uint8_t *)p + key->offset;
         if (key->type == KEY_DIGEST || key->flags & KEY_BOOL)
                 return *field;
         memcpy(&v, field, sizeof(v));
@@ -98,10 +99,11 @@ uint32_t key_get(const Key *key, const IscsiParams *p)
 
 static void key_set(const Key *key, IscsiParams *p, uint32_t v)
 {
-        uint8_t *field = (uint8_t *)p + key->offset;
+        uint8_t *field;
 
         if (key->offset == NO_FIELD)
                 return;
+        field = (uint8_t *)p + key->offset;
         if (key->flags & KEY_BOOL)
                 *(bool *)field = v != 0;
         else if (key->type == KEY_DIGEST)

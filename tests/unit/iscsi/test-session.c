@@ -922,7 +922,6 @@ static void test_text_bounds(gconstpointer data)
         World w;
         _pdu_ Pdu pdu = { 0 };
         g_autofree char *big = g_strnfill(60000, 'x');
-        g_autoptr(GString) many = g_string_new(NULL);
         Peer *p;
 
         p = logged_in(&w, data);
