@@ -9,7 +9,8 @@
 #define T(name) .offset = offsetof(TargetSpec, name)
 #define L(name) .offset = offsetof(LunSpec, name)
 #define OURS .since = "0.1"
-/* How the rows of iSCSI keys look: ConfigCheckParam knows their values. */
+/* How the rows of iSCSI keys look. Their values are words and ranges "0..3600"; a test holds them
+ * against the key table of iscsi/. */
 #define PARAM(n, v, h)                                                       \
         {                                                                    \
                 n, IN_TARGET, &type_param, T(params), .values = v, .help = h \
@@ -89,22 +90,27 @@ static const Directive table[] = {
                   "asks for it. Only the first one counts." },
         PARAM("MaxRecvDataSegmentLength", "512..16777215", "Longest data segment that we receive."),
         PARAM("MaxXmitDataSegmentLength", "512..16777215", "Longest data segment that we send."),
-        PARAM("HeaderDigest", "None|CRC32C|CRC32C,None", "Digests of headers, preferred first."),
-        PARAM("DataDigest", "None|CRC32C|CRC32C,None", "Digests of data, preferred first."),
+        PARAM("HeaderDigest", "None|CRC32C|CRC32C,None|None,CRC32C",
+              "Digests of headers, preferred first."),
+        PARAM("DataDigest", "None|CRC32C|CRC32C,None|None,CRC32C",
+              "Digests of data, preferred first."),
         PARAM("InitialR2T", "Yes|No", "Must initiators wait for R2T before they send data?"),
         PARAM("MaxOutstandingR2T", "1..65535", "Requests for data at once, for each command."),
         PARAM("ImmediateData", "Yes|No", "May data come along with the command?"),
         PARAM("FirstBurstLength", "512..16777215", "Longest unsolicited data of a command."),
         PARAM("MaxBurstLength", "512..16777215", "Longest sequence of Data-In or Data-Out."),
-        PARAM("DataPDUInOrder", "Yes|No", "Data PDUs of a sequence come in order."),
-        PARAM("DataSequenceInOrder", "Yes|No", "Sequences of data come in order."),
-        PARAM("ErrorRecoveryLevel", "0", "Error recovery of sessions."),
+        PARAM("DataPDUInOrder", "Yes", "Data PDUs of a sequence come in order."),
+        PARAM("DataSequenceInOrder", "Yes", "Sequences of data come in order."),
+        PARAM("ErrorRecoveryLevel", "0..2",
+              "Error recovery of sessions; more than 0 is not agreed on."),
         PARAM("DefaultTime2Wait", "0..3600", "Seconds before an initiator tries again."),
         PARAM("DefaultTime2Retain", "0..3600", "Seconds that tasks outlive their connection."),
-        PARAM("MaxConnections", "1", "Connections of a session."),
-        OUR_PARAM("MaxQueueCmd", "1..65535", "Commands of a session at once."),
-        OUR_PARAM("nop_interval", "SECONDS", "Asks idle initiators whether they live; 0: never."),
-        OUR_PARAM("nop_count", "NUMBER",
+        PARAM("MaxConnections", "1..65535",
+              "Connections of a session; more than 1 is not agreed on."),
+        OUR_PARAM("MaxQueueCmd", "1..512", "Commands of a session at once."),
+        OUR_PARAM("nop_interval", "0..3600",
+                  "Seconds after which an idle initiator is asked whether it lives; 0: never."),
+        OUR_PARAM("nop_count", "0..1000",
                   "Unanswered questions after which a connection is closed."),
         { "IFMarker", IN_TARGET, &type_marker, 0, .values = "No", .help = "Obsolete." },
         { "OFMarker", IN_TARGET, &type_marker, 0, .values = "No", .help = "Obsolete." },

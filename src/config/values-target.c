@@ -288,6 +288,28 @@ static ConfigParam *find_param(const TargetSpec *t, const char *name, guint *ret
         return NULL;
 }
 
+/* Is value one of values, "word|word|LEAST..MOST"? So that it can be said without the daemon. */
+static bool is_documented(const char *value, const char *values)
+{
+        g_auto(GStrv) words = g_strsplit(values, "|", -1);
+
+        for (char **w = words; *w; w++) {
+                char *dots = strstr(*w, "..");
+                uint64_t least = 0, most = 0, v;
+
+                if (strcasecmp(*w, value) == 0)
+                        return true;
+                if (!dots)
+                        continue;
+                *dots = '\0';
+                if (parse_u64(*w, 0, UINT64_MAX, &least) == 0 &&
+                    parse_u64(dots + 2, 0, UINT64_MAX, &most) == 0 &&
+                    parse_u64(value, least, most, &v) == 0)
+                        return true;
+        }
+        return false;
+}
+
 static int set_param(Setting *s)
 {
         TargetSpec *t = s->object;
@@ -295,6 +317,8 @@ static int set_param(Setting *s)
         ConfigParam *p;
         char why[200] = "";
 
+        if (!is_documented(s->value, s->directive->values))
+                return setting_error(s, "\"%s\": %s expected", s->value, s->directive->values);
         if (s->check && s->check(name, s->value, why, sizeof(why)) < 0)
                 return setting_error(s, "\"%s\": %s", s->value,
                                      *why ? why : "not supported by this build");

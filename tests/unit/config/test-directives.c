@@ -158,27 +158,37 @@ static void walk_wrong(const Directive *d, const char *value)
         free_object(d, fresh);
 }
 
-static int check(const char *name, const char *value, char *reterr, size_t size)
+/* The daemon's check, which has the last word. */
+static int refuse(const char *name, const char *value, char *reterr, size_t size)
 {
-        if (STREQ(value, "good"))
-                return 0;
-        (void)g_snprintf(reterr, size, "good expected for %s", name);
+        (void)g_snprintf(reterr, size, "no %s for %s", value, name);
         return -EINVAL;
+}
+
+static int take(const char *name, const char *value, char *reterr, size_t size)
+{
+        return 0;
 }
 
 static void walk_param(const Directive *d)
 {
         TargetSpec *t = target_spec_new("iqn.x");
-        Setting s = { .directive = d, .raw = "good", .value = "good", .object = t, .check = check };
+        g_auto(GStrv) words = g_strsplit_set(d->values, "|.", -1);
+        Setting s = { .directive = d, .raw = words[0], .value = words[0], .object = t };
         g_autoptr(GPtrArray) values = NULL;
 
+        s.check = take;
         g_assert_cmpint(directive_set(&s), ==, 0);
         g_assert_cmpstr(((ConfigParam *)t->params->pdata[0])->name, ==, d->name);
         values = get(d, t);
-        g_assert_cmpstr(values->pdata[0], ==, "good");
-        s.raw = s.value = "wrong";
+        g_assert_cmpstr(values->pdata[0], ==, words[0]);
+        s.check = refuse;
         g_assert_cmpint(directive_set(&s), ==, -EINVAL);
         g_assert_nonnull(strstr(s.text, d->name));
+        s.check = NULL;
+        s.raw = s.value = "wrong";
+        g_assert_cmpint(directive_set(&s), ==, -EINVAL);
+        g_assert_nonnull(strstr(s.text, d->values));
         d->type->clear(d, t);
         g_assert_cmpuint(t->params->len, ==, 0);
         target_spec_free(t);

@@ -11,7 +11,7 @@ static int check(const char *name, const char *value, char *reterr, size_t size)
 {
         if (!STREQ(name, "MaxBurstLength") || STREQ(value, "65536"))
                 return 0;
-        (void)g_snprintf(reterr, size, "a number from 512 to 16777215 expected");
+        (void)g_snprintf(reterr, size, "the daemon does not want it");
         return -EINVAL;
 }
 
@@ -93,8 +93,10 @@ static const struct {
         { "incominguser alice secretsecret1\noutgoinguser alice secretsecret1\n",
           "t.conf:3: " A ": outgoinguser: user \"alice\" has the same secret in both directions, "
           "which RFC 7143 9.2.1 forbids\n" },
-        { "MaxBurstLength 1\n", "t.conf:2: " A ": MaxBurstLength: \"1\": a number from 512 to "
-                                "16777215 expected\n" },
+        { "MaxBurstLength 1\n",
+          "t.conf:2: " A ": MaxBurstLength: \"1\": 512..16777215 expected\n" },
+        { "MaxBurstLength 65537\n",
+          "t.conf:2: " A ": MaxBurstLength: \"65537\": the daemon does not want it\n" },
         { "IFMarker Yes\n",
           "t.conf:2: " A ": IFMarker: \"Yes\" is not supported by this build: RFC "
           "7143 has no markers any more; No expected\n" },
@@ -239,6 +241,21 @@ static void test_across(void)
         }
 }
 
+/* A target that is not served for one reason stands in nobody's way for another. */
+static void test_no_claim(void)
+{
+        _cleanup_loaded_ Loaded l = load("<target " A ">\nbacking-store /dev/a\ncontroller_tid 1\n"
+                                         "</target>\n"
+                                         "<target " GOOD "2>\nbacking-store /dev/b\nscsi_id X\n"
+                                         "controller_tid 1\n</target>\n"
+                                         "<target " GOOD ">\nbacking-store /dev/c\nscsi_id X\n"
+                                         "</target>\n");
+
+        assert_messages(&l, "t.conf:5: " GOOD "2: controller_tid: 1 is that of target " A
+                            " (t.conf:1)\n");
+        g_assert_true(has_target(&l, GOOD) && has_target(&l, A));
+}
+
 /* One store under two targets is one unit, and may say so: no conflict. */
 static void test_shared(void)
 {
@@ -258,6 +275,7 @@ int main(int argc, char **argv)
         g_test_add_func("/problems/globals", test_globals);
         g_test_add_func("/problems/lost-names", test_lost_names);
         g_test_add_func("/problems/across", test_across);
+        g_test_add_func("/problems/no-claim", test_no_claim);
         g_test_add_func("/problems/shared", test_shared);
         return g_test_run();
 }

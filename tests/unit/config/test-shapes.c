@@ -108,6 +108,7 @@ static void test_nested(void)
                                          "  write-cache off\n"
                                          "  scsi_sn common\n"
                                          "  allow-in-use yes\n"
+                                         "  mode_page 0x0a:0:10\n"
                                          "</target>\n");
 
         assert_messages(&l, "");
@@ -118,7 +119,9 @@ static void test_nested(void)
         g_assert_cmpstr(lun(&l, A, 2)->scsi_sn, ==, "common");
         g_assert_true(lun(&l, A, 2)->removable);
         g_assert_true(lun(&l, A, 15)->thin && lun(&l, A, 15)->rotation_rate == 1);
-        g_assert_cmpuint(lun(&l, A, 15)->mode_pages->len, ==, 2);
+        g_assert_cmpuint(lun(&l, A, 15)->mode_pages->len, ==, 2); /* not those of the target */
+        g_assert_cmpstr(lun(&l, A, 15)->mode_pages->pdata[1], ==, "0x1c:0:10:8");
+        g_assert_cmpuint(lun(&l, A, 1)->mode_pages->len, ==, 1);
         g_assert_cmpuint(lun(&l, A, 3)->block_size, ==, 4096);
         g_assert_true(lun(&l, A, 3)->direct && lun(&l, A, 3)->readonly);
         g_assert_true(lun(&l, A, 3)->allow_in_use);

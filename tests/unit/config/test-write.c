@@ -45,6 +45,15 @@ static char *ascii_text(unsigned max)
         return g_string_free(s, FALSE);
 }
 
+/* What identifies a unit is not there twice. */
+static char *unique_text(void)
+{
+        static unsigned n;
+        g_autofree char *text = ascii_text(20);
+
+        return g_strdup_printf("%u%s", n++, text);
+}
+
 /* Each is another one: units of one path would have to be alike. */
 static char *odd_path(void)
 {
@@ -97,7 +106,7 @@ static LunSpec *random_lun(uint16_t number)
         l->optimal_xfer_gran = maybe(0xffff);
         l->optimal_xfer_len = maybe(1 << 20);
         l->rotation_rate = maybe(1);
-        l->scsi_id = coin() ? ascii_text(36) : NULL;
+        l->scsi_id = coin() ? unique_text() : NULL;
         l->scsi_sn = coin() ? ascii_text(36) : NULL;
         l->vendor_id = coin() ? ascii_text(8) : NULL;
         l->product_id = coin() ? ascii_text(16) : NULL;
@@ -120,7 +129,9 @@ static AccountSpec *random_account(unsigned n)
 
 static TargetSpec *random_target(unsigned n)
 {
-        static const char *const params[] = { "MaxBurstLength", "HeaderDigest", "nop_interval" };
+        static const char *const params[][2] = { { "MaxBurstLength", "65536" },
+                                                 { "HeaderDigest", "CRC32C,None" },
+                                                 { "nop_interval", "5" } };
         g_autofree char *name = g_strdup_printf("iqn.2026-01.com.example:t%u", n);
         TargetSpec *t = target_spec_new(name);
 
@@ -136,11 +147,8 @@ static TargetSpec *random_target(unsigned n)
                 g_ptr_array_add(t->incoming, random_account(i));
         t->outgoing = coin() ? random_account(9) : NULL;
         for (unsigned i = 0; i < G_N_ELEMENTS(params); i++)
-                if (coin()) {
-                        g_autofree char *value = odd_text(20);
-
-                        g_ptr_array_add(t->params, config_param_new(params[i], value));
-                }
+                if (coin())
+                        g_ptr_array_add(t->params, config_param_new(params[i][0], params[i][1]));
         t->replace = coin();
         for (unsigned i = upto(4), number = upto(9); i > 0; i--, number += 1 + upto(100))
                 g_ptr_array_add(t->luns, random_lun((uint16_t)number));
