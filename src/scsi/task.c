@@ -581,6 +581,12 @@ void task_submit(Task *task)
                 return;
         }
         slot = task->slot = task->itl->slot;
+        if (UNLIKELY(task->attribute == TASK_ACA)) {
+                /* there is none, ever (SAM-5 8.9) */
+                task_check(task, SENSE_ILLEGAL_REQUEST, ASC_INVALID_MESSAGE);
+                task_finish(task);
+                return;
+        }
         if (UNLIKELY(!parse(task) || !prepare_data_out(task))) {
                 task_finish(task);
                 return;
