@@ -24,7 +24,7 @@ def served():
     with tgt.scratch() as d:
         path = tgt.sparse(os.path.join(d, "disk.img"), 64 << 20)
         with tgt.Daemon(d, {"t.conf": tgt.disk_fragment(path)}) as daemon:
-            bystander = connect(daemon)
+            bystander = connect(daemon, initiator="iqn.2026-01.org.example:bystander")
             yield daemon
             assert daemon.process.poll() is None, "tgtd ended"
             status, data, _, _ = bystander.read10(0, 8)
@@ -280,8 +280,8 @@ def test_initiators_that_never_read():
     with served() as daemon:
         before = memory(daemon)
         raws = []
-        for _ in range(20):
-            raw = connect(daemon)
+        for i in range(20):
+            raw = connect(daemon, initiator=f"iqn.2026-01.org.example:deaf{i}")
             raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             raw.sock.setblocking(False)
             with contextlib.suppress(BlockingIOError):
