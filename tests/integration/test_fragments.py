@@ -199,7 +199,7 @@ def test_the_same_file_twice_is_one_unit():
 
 def test_ten_thousand_targets():
     with tgt.scratch() as d:
-        text = "".join(f"<target iqn.2026-01.org.example:t{i}>\n  <backing-store x{i}>\n"
+        text = "".join(f"<target iqn.2026-01.org.example:t{i}>\n  <backing-store NONE>\n"
                        "    bs-type null\n    size 1G\n  </backing-store>\n"
                        "  initiator-address ALL\n</target>\n" for i in range(10000))
         begin = time.monotonic()

@@ -15,7 +15,7 @@ STORES = ("rdwr", "aio", "ram")
 
 
 def serve(directory, bs_type, size=256 << 20, extra="thin-provisioning yes", port=None):
-    path = "ram0"
+    path = "NONE"
     if bs_type != "ram":
         path = tgt.sparse(os.path.join(directory, "disk.img"), size)
     else:

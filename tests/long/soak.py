@@ -63,7 +63,7 @@ def test_killed_again_and_again():
 
 def test_reloaded_again_and_again():
     def reload(daemon):
-        daemon.fragment("u.conf", f"<target iqn.2026-01.org.example:other>\n  <backing-store r>\n"
+        daemon.fragment("u.conf", f"<target iqn.2026-01.org.example:other>\n  <backing-store NONE>\n"
                         "bs-type ram\nsize 1M\n</backing-store>\n  alias "
                         f"a{time.monotonic_ns()}\n</target>\n")
         daemon.reload()
