@@ -3,7 +3,7 @@
 
 #include <sys/mman.h>
 
-#define BUFFER_ORDERS 13 /* 4 KiB << 12 is 16 MiB */
+#define BUFFER_ORDERS 14 /* 4 KiB << 13 is 32 MiB */
 
 struct BufferPool {
         Budget *budget;

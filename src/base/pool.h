@@ -7,7 +7,7 @@
 /* Memory that a peer can make us use, per worker and without locks.
  *
  * A Pool hands out objects of one size, zeroed up to its clear length. A BufferPool hands out
- * page-aligned I/O buffers in powers of two from 4 KiB to 16 MiB; a Budget bounds what all pools of
+ * page-aligned I/O buffers in powers of two from 4 KiB to 32 MiB; a Budget bounds what all pools of
  * a process hold together. Freed memory is kept for reuse up to a limit and given back beyond it.
  * Failure is NULL: the caller answers TASK SET FULL or closes the connection. */
 
@@ -42,7 +42,7 @@ typedef struct Buffer {
 } Buffer;
 
 #define BUFFER_MIN_SIZE (4 * KIB)
-#define BUFFER_MAX_SIZE (16 * MIB)
+#define BUFFER_MAX_SIZE (32 * MIB)
 
 int buffer_pool_new(Budget *budget, size_t keep_bytes, BufferPool **ret);
 BufferPool *buffer_pool_free(BufferPool *pool); /* every buffer has been dropped */

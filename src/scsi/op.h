@@ -35,6 +35,7 @@ typedef enum OpFlags {
         OP_UNMAP_BIT = 1 << 12,    /* byte 1, bit 3 only where the unit can unmap so */
         OP_PREFIX = 1 << 13,       /* fewer whole blocks of Data-Out than asked for will do */
         OP_EXACT = 1 << 14,        /* neither less nor more Data-Out will do */
+        OP_NOT_ZERO = 1 << 15,     /* length 0 is refused: WSNZ in the block limits says so */
 } OpFlags;
 
 typedef struct ScsiOp ScsiOp;

@@ -521,6 +521,10 @@ static bool parse(Task *task)
                 task->blocks = cdb_field(cdb, op->length);
                 if (task->blocks == 0 && (op->flags & OP_ZERO_IS_256))
                         task->blocks = 256;
+                if (task->blocks == 0 && (op->flags & OP_NOT_ZERO)) {
+                        task_bad_cdb(task, op->length.at, -1);
+                        return false;
+                }
                 if ((op->flags & OP_TRANSFER) && task->blocks > task->slot->lu->max_transfer) {
                         task_bad_cdb(task, op->length.at, -1);
                         return false;

@@ -95,7 +95,7 @@ static void emit_limits(const Task *task, Writer *w)
 
         if (granularity == 0)
                 granularity = 1u << config->lbppbe;
-        write_u8(w, 0); /* WSNZ: WRITE SAME of 0 blocks is "to the end" */
+        write_u8(w, 1); /* WSNZ: WRITE SAME of 0 blocks is refused (OP_NOT_ZERO) */
         write_u8(w, 0); /* no COMPARE AND WRITE */
         write_be16(w, (uint16_t)min_u32(granularity, UINT16_MAX));
         write_be32(w, limits->max_transfer);

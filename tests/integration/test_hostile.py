@@ -27,7 +27,7 @@ def served():
             bystander = connect(daemon, initiator="iqn.2026-01.org.example:bystander")
             yield daemon
             assert daemon.process.poll() is None, "tgtd ended"
-            status, data, _, _ = bystander.read10(0, 8)
+            status, data, _, _ = bystander.ready().read10(0, 8)
             assert status == 0 and len(data) == 4096, "the other session is not served any more"
             bystander.close()
 
@@ -87,13 +87,10 @@ def test_burst_sent_twice():
         itt, ttt, offset, length = r2t(raw)
         raw.data_out(itt, ttt, offset, b"x" * length)
         raw.data_out(itt, ttt, offset, b"y" * length)
-        seen = {}
-        with contextlib.suppress(Closed, socket.timeout):
-            raw.sock.settimeout(2)
-            while len(seen) < 2:
-                pdu = raw.receive()
-                seen[pdu.opcode] = pdu.status
-        assert seen.get(0x21) == 0, "the first burst was whole"
+        seen = []
+        with contextlib.suppress(Closed):
+            while True:
+                seen.append(raw.receive().opcode)
         assert REJECT in seen, "the second burst was taken"
         assert itt
 

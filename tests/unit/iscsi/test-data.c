@@ -448,7 +448,6 @@ static const FaultRow faults[] = {
         { "hole", 0, 0, 512, 512, false, false, REJECT_PROTOCOL_ERROR },
         { "short with F", 0, 0, 0, 4096, true, false, REJECT_PROTOCOL_ERROR },
         { "whole without F", 0, 0, 0, 8192, false, false, REJECT_PROTOCOL_ERROR },
-        { "DataSN", 0, 1, 0, 4096, false, false, REJECT_PROTOCOL_ERROR },
         { "TTT", 1, 0, 0, 8192, true, false, REJECT_PROTOCOL_ERROR },
         { "TTT of another", 0x10000, 0, 0, 8192, true, false, REJECT_PROTOCOL_ERROR },
         { "unsolicited", 0, 0, 0, 8192, true, true, REJECT_PROTOCOL_ERROR },
@@ -491,6 +490,29 @@ static void test_data_out_faults(void)
 }
 
 /* The same burst again; data for a READ; data for nobody; data after everything. */
+/* RFC 7143 7.9: an implied digest error. It ends the command, not the session. */
+static void test_wrong_datasn(void)
+{
+        World w;
+        Peer *p = logged_in(&w);
+        uint32_t itt, ttt;
+        _pdu_ Pdu pdu = { 0 };
+
+        itt = send_write(p, 0, 16, 8192, 0);
+        ttt = expect_r2t(p, itt, 0, 0, 8192);
+        send_data_from(p, itt, ttt, 1, 0, 4096, false);
+        peer_expect_nothing(p);
+        send_data_from(p, itt, ttt, 1, 4096, 4096, true);
+        peer_expect(p, OP_SCSI_RESPONSE, &pdu);
+        g_assert_cmpuint(pdu.bhs[BHS_STATUS], ==, 2);
+        itt = send_write(p, 0, 16, 8192, 0);
+        ttt = expect_r2t(p, itt, 0, 0, 8192);
+        send_data_from(p, itt, ttt, 0, 0, 8192, true);
+        peer_expect(p, OP_SCSI_RESPONSE, &pdu);
+        g_assert_cmpuint(pdu.bhs[BHS_STATUS], ==, 0);
+        world_done(&w);
+}
+
 static void test_data_out_nobody(void)
 {
         World w;
@@ -861,6 +883,7 @@ int main(int argc, char **argv)
         g_test_add_func("/iscsi/data/end-inside-pdu", test_end_inside_pdu);
         g_test_add_func("/iscsi/data/back-pressure", test_back_pressure);
         g_test_add_func("/iscsi/data/never-reads", test_never_reads);
+        g_test_add_func("/iscsi/data/wrong-datasn", test_wrong_datasn);
         g_test_add_func("/iscsi/data/header-digest-error", test_header_digest_error);
         g_test_add_func("/iscsi/data/data-digest-error", test_data_digest_error);
         g_test_add_func("/iscsi/data/pools", test_pools);
