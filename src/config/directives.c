@@ -345,7 +345,7 @@ const void *directive_default(const Directive *d)
         return objects[i];
 }
 
-static bool has_control(const char *s)
+bool text_has_control(const char *s)
 {
         for (; *s; s++)
                 if ((unsigned char)*s < 0x20 || *s == 0x7f)
@@ -360,7 +360,7 @@ int directive_set(Setting *s)
         if (!*s->value && s->directive->type != &type_text)
                 return setting_error(s, "a value expected: %s", s->directive->values);
         /* Values appear in the journal, on terminals and on the bus. */
-        if (has_control(s->value))
+        if (text_has_control(s->value))
                 return setting_error(s, "control characters in the value");
         if (!g_utf8_validate(s->value, -1, NULL))
                 return setting_error(s, "the value is not UTF-8");

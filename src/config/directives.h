@@ -70,3 +70,9 @@ const void *directive_default(const Directive *d);
 
 /* Sets one value: checks text, calls the type. As Setting says. */
 int directive_set(Setting *s);
+
+/* Is there a character in s that would end a line, or do something to a terminal? */
+bool text_has_control(const char *s);
+
+/* CHAP names and secrets are texts of at most 255 bytes here, RFC 7143 6.1 (text values). */
+#define ACCOUNT_TEXT_MAX 255

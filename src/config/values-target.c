@@ -136,9 +136,6 @@ const DirectiveType type_name = { .set = set_name, .get = get_name, .clear = cle
 
 /* ---- accounts -------------------------------------------------------------------------------- */
 
-/* CHAP names and secrets are texts of at most 255 bytes here, RFC 7143 6.1 (text values). */
-#define ACCOUNT_TEXT_MAX 255
-
 static AccountSpec *parse_account(Setting *s)
 {
         g_auto(GStrv) words = NULL;

@@ -183,13 +183,42 @@ static void unique_texts(GPtrArray *texts)
         g_ptr_array_set_free_func(texts, g_free);
 }
 
+/* Accounts need not come through the directive table: what they hold ends up in a line of a file,
+ * on the bus and in the journal. The secret is not repeated. */
+static bool verify_account(const AccountSpec *a, const char *target, const char *directive,
+                           GPtrArray *problems)
+{
+        const char *const texts[] = { a->user, a->secret };
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                const char *what = i == 0 ? "user" : "secret";
+
+                if (!*texts[i] || strlen(texts[i]) > ACCOUNT_TEXT_MAX) {
+                        problem_error(problems, a->at, target, directive,
+                                      "a %s of 1 to %d bytes expected", what, ACCOUNT_TEXT_MAX);
+                        return false;
+                }
+                if (text_has_control(texts[i]) || !g_utf8_validate(texts[i], -1, NULL)) {
+                        problem_error(problems, a->at, target, directive,
+                                      "a %s without control characters, in UTF-8, expected", what);
+                        return false;
+                }
+        }
+        return true;
+}
+
 /* RFC 7143 9.2.1: not the same secret in both directions, or the one side can be made to answer its
  * own challenge. */
-static bool verify_accounts(const GPtrArray *incoming, const AccountSpec *outgoing,
-                            const char *target, const char *directive, GPtrArray *problems)
+static bool verify_accounts(const GPtrArray *incoming, const char *incoming_directive,
+                            const AccountSpec *outgoing, const char *directive, const char *target,
+                            GPtrArray *problems)
 {
         bool good = true;
 
+        for (guint i = 0; i < incoming->len; i++)
+                good &= verify_account(incoming->pdata[i], target, incoming_directive, problems);
+        if (outgoing)
+                good &= verify_account(outgoing, target, directive, problems);
         for (guint i = 0; outgoing && i < incoming->len; i++) {
                 const AccountSpec *a = incoming->pdata[i];
 
@@ -223,7 +252,8 @@ bool config_verify_target(TargetSpec *t, GPtrArray *problems)
         if (t->outgoing && t->incoming->len == 0)
                 problem_warning(problems, t->outgoing->at, t->name, "outgoinguser",
                                 "has no effect without incominguser");
-        good &= verify_accounts(t->incoming, t->outgoing, t->name, "outgoinguser", problems);
+        good &= verify_accounts(t->incoming, "incominguser", t->outgoing, "outgoinguser", t->name,
+                                problems);
         return good;
 }
 
@@ -442,8 +472,8 @@ bool verify_globals(const Desired *d, GPtrArray *problems)
                 problem_warning(problems, d->discovery_outgoing->at, NULL, "outgoingdiscoveryuser",
                                 "has no effect without incomingdiscoveryuser");
         good = unique_accounts(d->discovery_incoming, NULL, "incomingdiscoveryuser", problems);
-        return verify_accounts(d->discovery_incoming, d->discovery_outgoing, NULL,
-                               "outgoingdiscoveryuser", problems) &&
+        return verify_accounts(d->discovery_incoming, "incomingdiscoveryuser",
+                               d->discovery_outgoing, "outgoingdiscoveryuser", NULL, problems) &&
                good;
 }
 

@@ -83,6 +83,30 @@ static void test_accounts(void)
         target_spec_free(t);
 }
 
+/* An account that did not come through the table cannot break out of its line either. */
+static void test_account_texts(void)
+{
+        static const char *const wrong[] = { "a\n</target>", "\x1b[1m", "", "\xff" };
+        g_autofree char *big = g_strnfill(256, 'x');
+
+        for (size_t i = 0; i <= G_N_ELEMENTS(wrong); i++) {
+                const char *text = i < G_N_ELEMENTS(wrong) ? wrong[i] : big;
+                TargetSpec *t = target_spec_new(A);
+                Desired *d = desired_new();
+
+                g_ptr_array_add(t->incoming, account_spec_new("user", text));
+                g_assert_false(config_verify_target(t, NULL));
+                g_ptr_array_set_size(t->incoming, 0);
+                t->outgoing = account_spec_new(text, "secretsecret1");
+                g_assert_false(config_verify_target(t, NULL));
+                d->discovery_outgoing = TAKE_PTR(t->outgoing);
+                g_assert_false(config_verify(d, NULL, NULL));
+                g_assert_true(config_verify_target(t, NULL));
+                desired_free(d);
+                target_spec_free(t);
+        }
+}
+
 static void test_luns(void)
 {
         TargetSpec *t = target_spec_new(A);
@@ -150,6 +174,7 @@ int main(int argc, char **argv)
         g_test_add_func("/set/target", test_target);
         g_test_add_func("/set/access", test_access);
         g_test_add_func("/set/accounts", test_accounts);
+        g_test_add_func("/set/account-texts", test_account_texts);
         g_test_add_func("/set/luns", test_luns);
         g_test_add_func("/set/numbers", test_numbers);
         return g_test_run();
