@@ -79,7 +79,16 @@ void change_result(Ctl *c, const char *name, json_t *value)
                 (void)json_object_set_new(c->result, name, value);
 }
 
-static void tell_changes(Ctl *c, const json_t *changes)
+/* "+ target ...", "- ...", "~ ...": as differences are colored everywhere. */
+static Color change_color(const char *line)
+{
+        return *line == '+'   ? COLOR_GREEN
+               : *line == '-' ? COLOR_RED
+               : *line == '~' ? COLOR_YELLOW
+                              : COLOR_NONE;
+}
+
+void tell_changes(Ctl *c, const json_t *changes)
 {
         const json_t *line;
         size_t i;
@@ -90,8 +99,11 @@ static void tell_changes(Ctl *c, const json_t *changes)
                 ctl_note(c, "Nothing to change.");
         else if (c->options.dry_run)
                 ctl_note(c, "Would change:");
-        json_array_foreach (changes, i, line)
-                ctl_say(c, "%s", json_string_value(line) ? json_string_value(line) : "");
+        json_array_foreach (changes, i, line) {
+                const char *text = json_string_value(line) ? json_string_value(line) : "";
+
+                ctl_say(c, change_color(text), "%s", text);
+        }
 }
 
 int change_finish(Ctl *c, sd_bus_message *m, int appended, unsigned mask, const char *const *outs)

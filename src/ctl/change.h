@@ -34,6 +34,8 @@ int change_finish(Ctl *c, sd_bus_message *m, int appended, unsigned mask, const 
 
 /* Adds name: value to what --json shows; steals value. */
 void change_result(Ctl *c, const char *name, json_t *value);
+/* Lines of changes, on stdout. */
+void tell_changes(Ctl *c, const json_t *changes);
 /* A list of {File Line Level Target Directive Text}: on stderr. */
 void tell_problems(Ctl *c, const json_t *problems);
 bool problems_have_error(const json_t *problems);

@@ -54,7 +54,7 @@ void ctl_note(Ctl *c, const char *format, ...)
         va_end(ap);
 }
 
-void ctl_say(Ctl *c, const char *format, ...)
+void ctl_say(Ctl *c, Color color, const char *format, ...)
 {
         g_autofree char *text = NULL, *clean = NULL;
         va_list ap;
@@ -65,7 +65,8 @@ void ctl_say(Ctl *c, const char *format, ...)
         text = g_strdup_vprintf(format, ap);
         va_end(ap);
         clean = text_sanitize(text, c->terminal.unicode);
-        (void)puts(clean);
+        (void)printf("%s%s%s\n", color_on(c->terminal.color, color), clean,
+                     color_off(c->terminal.color, color));
 }
 
 void ctl_show(Ctl *c, const char *text)

@@ -49,7 +49,7 @@ int ctl_fail(Ctl *c, ExitCode code, const char *format, ...) _printf_(3, 4);
 /* On stderr, unless --quiet. */
 void ctl_note(Ctl *c, const char *format, ...) _printf_(2, 3);
 /* On stdout, unless --quiet: what a change did. */
-void ctl_say(Ctl *c, const char *format, ...) _printf_(2, 3);
+void ctl_say(Ctl *c, Color color, const char *format, ...) _printf_(3, 4);
 /* The page is shown, by a pager if need be; frees nothing. */
 void ctl_show(Ctl *c, const char *text);
 /* In the mode of --json; returns an ExitCode. */

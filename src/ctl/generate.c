@@ -126,6 +126,24 @@ static void words_of(const Verb *v, GString *to)
                         g_string_append_printf(to, "%s ", word_kinds[v->words[i]]);
 }
 
+/* "on|off", but not "PATH|NONE" or "0..15". */
+static bool is_choice(const char *values)
+{
+        return strchr(values, '|') &&
+               strspn(values, "abcdefghijklmnopqrstuvwxyz0123456789-|") == strlen(values);
+}
+
+static void directive_choices(GString *to)
+{
+        for (const DirectiveDoc *d = config_directive_docs(); d->name; d++) {
+                g_autofree char *name = g_strdelimit(g_strdup(d->name), "_", '-');
+                g_autofree char *values = g_strdelimit(g_strdup(d->values), "|", ' ');
+
+                if (d->supported && is_choice(d->values))
+                        g_string_append_printf(to, "        choices_of[--%s]='%s'\n", name, values);
+        }
+}
+
 /* Assignments that bash and zsh both understand; the scripts declare the names. Verbs of two words
  * are keys with an underscore. */
 static void completion_tables(GString *to)
@@ -143,6 +161,7 @@ static void completion_tables(GString *to)
                 if (o->choices)
                         g_string_append_printf(to, "        choices_of[--%s]='%s'\n", o->name,
                                                o->choices);
+        directive_choices(to);
         g_string_append(to, "        global_options='");
         option_words(NULL, to);
         g_string_append(to, "'\n        directives='");

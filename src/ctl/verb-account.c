@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -24,8 +25,16 @@ static void secret_free(char *s)
 
 DEFINE_CLEANUP(char *, secret_free);
 
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal)
+{
+        interrupted = signal;
+}
+
 /* The first line of fd, at most SECRET_MAX bytes; read byte by byte, since what follows it is not
- * ours. -EMSGSIZE: longer; -EINVAL: a NUL in it; -ENODATA: nothing there. */
+ * ours. -EMSGSIZE: longer; -EINVAL: a NUL in it; -ENODATA: nothing there;
+ * -EINTR: the user gave up. */
 static int read_line(int fd, char **ret)
 {
         _cleanup_(secret_freep) char *line = g_malloc0(SECRET_MAX + 1);
@@ -35,7 +44,7 @@ static int read_line(int fd, char **ret)
                 char b;
                 ssize_t r = read(fd, &b, 1);
 
-                if (r < 0 && errno == EINTR)
+                if (r < 0 && errno == EINTR && !interrupted)
                         continue;
                 if (r < 0)
                         return -errno;
@@ -59,6 +68,8 @@ static int read_from(Ctl *c, int fd, const char *what, char **ret)
 {
         int r = read_line(fd, ret);
 
+        if (r == -EINTR)
+                return ctl_fail(c, EXIT_CODE_FAILURE, "Interrupted.");
         if (r == -ENODATA)
                 return ctl_fail(c, EXIT_CODE_USAGE, "There is no secret in %s.", what);
         if (r < 0)
@@ -83,23 +94,32 @@ static int read_file(Ctl *c, const char *path, char **ret)
         return read_from(c, fd, path, ret);
 }
 
-/* One line without echo. */
+/* One line without echo. Whoever interrupts gets his echo back first. */
 static int prompt_once(Ctl *c, int tty, const char *prompt, char **ret)
 {
+        static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+        struct sigaction old_actions[ELEMENTSOF(signals)], action = { .sa_handler = on_interrupt };
         struct termios old, quiet;
-        int code;
+        int r;
 
         if (tcgetattr(tty, &old) < 0)
                 return ctl_fail(c, EXIT_CODE_FAILURE, "Cannot ask on the terminal: %s.",
                                 g_strerror(errno));
+        interrupted = 0;
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+                (void)sigaction(signals[i], &action, &old_actions[i]);
         quiet = old;
         quiet.c_lflag &= ~(tcflag_t)ECHO;
         quiet.c_lflag |= ECHONL | ICANON | ISIG;
         (void)dprintf(tty, "%s", prompt);
         (void)tcsetattr(tty, TCSAFLUSH, &quiet);
-        code = read_from(c, tty, "what was typed", ret);
+        r = read_from(c, tty, "what was typed", ret);
         (void)tcsetattr(tty, TCSAFLUSH, &old);
-        return code;
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+                (void)sigaction(signals[i], &old_actions[i], NULL);
+        if (interrupted)
+                (void)raise(interrupted);
+        return r;
 }
 
 static int prompt(Ctl *c, const char *user, char **ret)

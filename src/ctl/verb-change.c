@@ -76,15 +76,22 @@ int verb_create(Ctl *c, char **args)
 
 int verb_delete(Ctl *c, char **args)
 {
+        g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
         int code = check_generation(c, g_strv_length(args));
 
+        /* all of them are there before the first goes */
         for (; *args && code == EXIT_CODE_OK; args++) {
-                g_autofree char *name = NULL;
-                sd_bus_message *m = NULL;
+                char *name = NULL;
 
                 code = model_resolve(c, *args, &name, NULL);
                 if (code == EXIT_CODE_OK)
-                        code = change_begin(c, BUS_ROOT, IFACE("Manager"), "DeleteTarget", &m);
+                        g_ptr_array_add(names, name);
+        }
+        for (guint i = 0; i < names->len && code == EXIT_CODE_OK; i++) {
+                const char *name = g_ptr_array_index(names, i);
+                sd_bus_message *m = NULL;
+
+                code = change_begin(c, BUS_ROOT, IFACE("Manager"), "DeleteTarget", &m);
                 if (code == EXIT_CODE_OK)
                         code = change_finish(c, m, sd_bus_message_append(m, "s", name), OPTIONS_ALL,
                                              no_outs);
@@ -283,9 +290,7 @@ int verb_reload(Ctl *c, char **args)
 {
         _cleanup_json_ json_t *results = NULL, *problems = NULL;
         sd_bus_message *m = NULL, *reply = NULL;
-        const json_t *line;
         bool errors;
-        size_t i;
         int r, code = change_begin(c, BUS_ROOT, IFACE("Manager"), "Reload", &m);
 
         if (code != EXIT_CODE_OK)
@@ -309,11 +314,7 @@ int verb_reload(Ctl *c, char **args)
                 tell_problems(c, problems);
         change_result(c, "Changes", json_incref(json_array_get(results, 0)));
         change_result(c, "Problems", json_incref(problems));
-        json_array_foreach (json_array_get(results, 0), i, line)
-                if (!ctl_json(c))
-                        ctl_say(c, "%s", json_string_value(line) ? json_string_value(line) : "");
-        if (i == 0 && !ctl_json(c) && !errors)
-                ctl_note(c, "Nothing to change.");
+        tell_changes(c, json_array_get(results, 0));
         return errors ? EXIT_CODE_FAILURE : EXIT_CODE_OK;
 }
 
@@ -339,7 +340,7 @@ static int end_session(Ctl *c, uint64_t id)
         else {
                 change_result(c, "Ended", json_pack("[I]", (json_int_t)id));
                 if (!ctl_json(c))
-                        ctl_say(c, "Ended session %" PRIu64 ".", id);
+                        ctl_say(c, COLOR_NONE, "Ended session %" PRIu64 ".", id);
         }
         sd_bus_error_free(&error);
         return code;

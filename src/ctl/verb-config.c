@@ -44,7 +44,7 @@ int verb_verify(Ctl *c, char **args)
         n = g_hash_table_size(d->targets);
         if (!errors && !ctl_json(c)) {
                 note_portals(c, d);
-                ctl_say(c, "%u target%s, no errors.", n, n == 1 ? "" : "s");
+                ctl_say(c, COLOR_NONE, "%u target%s, no errors.", n, n == 1 ? "" : "s");
         }
         (void)desired_free(d);
         return errors ? EXIT_CODE_FAILURE : EXIT_CODE_OK;

@@ -134,7 +134,8 @@ static const Verb verb_table[] = {
           "Remove targets",
           "With their LUNs; files and devices behind them stay as they are. Refused while "
           "initiators "
-          "are logged in, unless --force is given.",
+          "are logged in, unless --force is given. If one of the names is wrong, nothing is "
+          "removed.",
           "tgtctl delete disk1\n"
           "tgtctl delete disk1 --dry-run" },
         { "set",

@@ -339,6 +339,9 @@ def test_names():
         r = ctl(d, "delete", "disk", code=NOT_FOUND)
         assert DISK in r.err and twin in r.err, r
         assert len(ctl_json(d, "list")) == 2
+        # one name that is wrong, and nothing goes
+        ctl(d, "delete", DISK, twin, "nope", code=NOT_FOUND)
+        assert len(ctl_json(d, "list")) == 2
         ctl(d, "delete", DISK)
         ctl(d, "delete", "disk")
         assert ctl_json(d, "list") == []
@@ -614,6 +617,9 @@ def test_prompt():
         code, out = on_terminal(d, "account", "add", DISK, "host", answer=[
             ("secret of host: ", "onesecret123\n"), ("Once more: ", "othersecret1\n")])
         assert code == USAGE and "not the same" in out, out
+        code, out = on_terminal(d, "account", "add", DISK, "host",
+                                answer=[("secret of host: ", "\x03")])
+        assert code == -signal.SIGINT, (code, out)
         code, out = on_terminal(d, "account", "add", DISK, "host", "--no-ask-password")
         assert code == USAGE, out
 
@@ -652,6 +658,7 @@ def test_bash_completion():
         assert "--write-cache=" in complete("add-lun", "--wr")
         assert "--force" not in complete("status", "--")
         assert complete("--json=s") == ["--json=short"]
+        assert complete("add-lun", "--write-cache=of") == ["--write-cache=off"]
         assert "disk/1" in complete(at, "unit", "refresh", "")
 
 
