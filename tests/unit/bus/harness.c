@@ -50,6 +50,16 @@ void harness_run(Harness *h, HarnessFunc *func, void *arg)
         pthread_mutex_unlock(&work.lock);
 }
 
+static void nothing(Harness *h, void *arg)
+{
+}
+
+Manager *harness_manager(Harness *h)
+{
+        harness_run(h, nothing, NULL);
+        return h->manager;
+}
+
 static void *thread_main(void *arg)
 {
         Harness *h = arg;

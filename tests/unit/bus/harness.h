@@ -29,6 +29,9 @@ Harness *harness_free(Harness *h);
 typedef void HarnessFunc(Harness *h, void *arg);
 void harness_run(Harness *h, HarnessFunc *func, void *arg);
 
+/* The manager, to look at: what its thread did before is seen. */
+Manager *harness_manager(Harness *h);
+
 /* A client of the private socket. */
 sd_bus *harness_peer(Harness *h);
 /* A client of the bus at address. */

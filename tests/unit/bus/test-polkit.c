@@ -92,9 +92,9 @@ static void test_allow(Fixture *f, const void *data)
         expect_asked(f,
                      "org.tgt1.target.manage method=CreateTarget target=" TEST_TARGET " flags=0\n");
         g_assert_cmpuint(n_edits(f), ==, 1);
-        g_assert_cmpuint(f->h->manager->caller_uid, ==, geteuid());
-        g_assert_cmpuint(f->h->manager->caller_pid, ==, getpid());
-        g_assert_true(g_str_has_prefix(f->h->manager->caller_name, ":"));
+        g_assert_cmpuint(harness_manager(f->h)->caller_uid, ==, geteuid());
+        g_assert_cmpuint(harness_manager(f->h)->caller_pid, ==, getpid());
+        g_assert_true(g_str_has_prefix(harness_manager(f->h)->caller_name, ":"));
 }
 
 static void test_details(Fixture *f, const void *data)
@@ -132,7 +132,7 @@ static void test_session(Fixture *f, const void *data)
                           0);
         expect_asked(f, "org.tgt1.session.end method=End target=" TEST_TARGET
                         " initiator=iqn.initiator flags=0\n");
-        g_assert_cmpuint(f->h->manager->ended->len, ==, 0);
+        g_assert_cmpuint(harness_manager(f->h)->ended->len, ==, 0);
 }
 
 static void test_paths(Fixture *f, const void *data)
@@ -377,7 +377,7 @@ static void test_others_private_bus(Fixture *f, const void *data)
                 return;
         g_assert_cmpint(as_nobody(f->bus_daemon->address, NULL, "ListTargets", "su"), ==, 0);
         g_assert_cmpint(as_nobody(f->bus_daemon->address, NULL, "Reload", "a{sv}"), !=, 0);
-        g_assert_cmpuint(f->h->manager->caller_pid, ==, 0); /* it came nowhere */
+        g_assert_cmpuint(harness_manager(f->h)->caller_pid, ==, 0); /* it came nowhere */
 }
 
 static void test_others_system(Fixture *f, const void *data)
@@ -385,7 +385,7 @@ static void test_others_system(Fixture *f, const void *data)
         if (cannot_be_nobody())
                 return;
         g_assert_cmpint(as_nobody(f->bus_daemon->address, NULL, "Reload", "a{sv}"), ==, 0);
-        g_assert_cmpuint(f->h->manager->caller_uid, ==, NOBODY);
+        g_assert_cmpuint(harness_manager(f->h)->caller_uid, ==, NOBODY);
         mock_polkit_set(f->polkit, POLKIT_NO, NULL);
         g_assert_cmpint(as_nobody(f->bus_daemon->address, NULL, "Reload", "a{sv}"), !=, 0);
         g_assert_cmpint(as_nobody(f->bus_daemon->address, NULL, "ListTargets", "su"), ==, 0);
@@ -398,7 +398,7 @@ static void test_others_socket(Fixture *f, const void *data)
         /* the file mode lets them connect in this test; the server does not */
         g_assert_cmpint(as_nobody(NULL, f->h->socket, "ListTargets", "su"), !=, 0);
         g_assert_cmpint(as_nobody(NULL, f->h->socket, "Reload", "a{sv}"), !=, 0);
-        g_assert_cmpuint(f->h->manager->caller_pid, ==, 0);
+        g_assert_cmpuint(harness_manager(f->h)->caller_pid, ==, 0);
 }
 
 int main(int argc, char **argv)
