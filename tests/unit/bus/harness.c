@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -207,6 +208,7 @@ void test_bus_start(TestBus *b)
                 g_error("pipe");
         b->pid = fork();
         if (b->pid == 0) {
+                (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nothing */
                 (void)dup2(out[1], STDOUT_FILENO);
                 (void)close(out[0]);
                 (void)close(out[1]);

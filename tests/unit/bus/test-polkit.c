@@ -341,11 +341,9 @@ static void test_private_bus(Fixture *f, const void *data)
 }
 
 /* busctl as somebody else. Its exit status. */
-static int as_nobody(const char *address, const char *socket, const char *member,
-                     const char *signature)
+static int as_nobody(const char *address, const char *member, const char *signature)
 {
-        g_autofree char *option = socket ? g_strdup_printf("--address=unix:path=%s", socket)
-                                         : g_strdup_printf("--address=%s", address);
+        g_autofree char *option = g_strdup_printf("--address=%s", address);
         int status;
         pid_t pid = fork();
 
@@ -375,8 +373,8 @@ static void test_others_private_bus(Fixture *f, const void *data)
 {
         if (cannot_be_nobody())
                 return;
-        g_assert_cmpint(as_nobody(f->bus_daemon->address, NULL, "ListTargets", "su"), ==, 0);
-        g_assert_cmpint(as_nobody(f->bus_daemon->address, NULL, "Reload", "a{sv}"), !=, 0);
+        g_assert_cmpint(as_nobody(f->bus_daemon->address, "ListTargets", "su"), ==, 0);
+        g_assert_cmpint(as_nobody(f->bus_daemon->address, "Reload", "a{sv}"), !=, 0);
         g_assert_cmpuint(harness_manager(f->h)->caller_pid, ==, 0); /* it came nowhere */
 }
 
@@ -384,21 +382,54 @@ static void test_others_system(Fixture *f, const void *data)
 {
         if (cannot_be_nobody())
                 return;
-        g_assert_cmpint(as_nobody(f->bus_daemon->address, NULL, "Reload", "a{sv}"), ==, 0);
+        g_assert_cmpint(as_nobody(f->bus_daemon->address, "Reload", "a{sv}"), ==, 0);
         g_assert_cmpuint(harness_manager(f->h)->caller_uid, ==, NOBODY);
         mock_polkit_set(f->polkit, POLKIT_NO, NULL);
-        g_assert_cmpint(as_nobody(f->bus_daemon->address, NULL, "Reload", "a{sv}"), !=, 0);
-        g_assert_cmpint(as_nobody(f->bus_daemon->address, NULL, "ListTargets", "su"), ==, 0);
+        g_assert_cmpint(as_nobody(f->bus_daemon->address, "Reload", "a{sv}"), !=, 0);
+        g_assert_cmpint(as_nobody(f->bus_daemon->address, "ListTargets", "su"), ==, 0);
+}
+
+/* This program again, as a client of the private socket with that uid. Its exit status. */
+static int peer_as(const char *socket, const char *uid)
+{
+        int status;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                execl("/proc/self/exe", "test-polkit", "--peer", socket, uid, (char *)NULL);
+                _exit(98);
+        }
+        g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+        g_assert_true(WIFEXITED(status));
+        g_assert_cmpint(WEXITSTATUS(status), <, 98);
+        return WEXITSTATUS(status);
+}
+
+/* 0: was answered, 1: was not */
+static int be_peer(const char *socket, const char *uid)
+{
+        g_autofree char *address = g_strdup_printf("unix:path=%s", socket);
+        sd_bus *bus = NULL;
+        int r;
+
+        if (setuid((uid_t)atoi(uid)) < 0 || sd_bus_new(&bus) < 0 ||
+            sd_bus_set_address(bus, address) < 0)
+                return 99;
+        r = sd_bus_start(bus);
+        if (r >= 0)
+                r = sd_bus_call_method(bus, "org.tgt1", "/org/tgt1", IFACE_MANAGER, "ListTargets",
+                                       NULL, NULL, "su", "", 0);
+        sd_bus_close_unref(bus);
+        return r < 0;
 }
 
 static void test_others_socket(Fixture *f, const void *data)
 {
         if (cannot_be_nobody())
                 return;
-        /* the file mode lets them connect in this test; the server does not */
-        g_assert_cmpint(as_nobody(NULL, f->h->socket, "ListTargets", "su"), !=, 0);
-        g_assert_cmpint(as_nobody(NULL, f->h->socket, "Reload", "a{sv}"), !=, 0);
-        g_assert_cmpuint(harness_manager(f->h)->caller_pid, ==, 0);
+        /* the file mode lets everybody connect in this test; the server does not */
+        g_assert_cmpint(peer_as(f->h->socket, "0"), ==, 0);
+        g_assert_cmpint(peer_as(f->h->socket, "65534"), ==, 1);
 }
 
 int main(int argc, char **argv)
@@ -425,6 +456,8 @@ int main(int argc, char **argv)
                 { "/polkit/others-socket", setup_private, test_others_socket },
         };
 
+        if (argc == 4 && STREQ(argv[1], "--peer"))
+                return be_peer(argv[2], argv[3]);
         g_test_init(&argc, &argv, NULL);
         for (size_t i = 0; i < ELEMENTSOF(tests); i++)
                 g_test_add(tests[i].name, Fixture, NULL, tests[i].setup, tests[i].run, teardown);
