@@ -108,6 +108,13 @@ static void ask_for_data(Task *task)
 
 static void run(Task *task)
 {
+        bool transfers = task->cdb[0] == 0x28 || task->cdb[0] == 0x2a;
+
+        if (transfers && get_be32(task->cdb + 2) + UINT64_C(0) + get_be16(task->cdb + 7) > FAKE_BLOCKS) {
+                forget(task);
+                complete(task, SCSI_CHECK_CONDITION);
+                return;
+        }
         switch (task->cdb[0]) {
         case 0x28:
                 do_read(task);
