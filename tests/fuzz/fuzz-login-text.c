@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t at = 1; at < size && !conn_finished(h.conn);) {
                 uint8_t flags = data[at++];
                 const uint8_t *end = memchr(data + at, 0xff, size - at);
-                size_t n = MIN(end ? (size_t)(end - data) - at : size - at, (size_t)LOGIN_SEGMENT_MAX);
+                size_t n =
+                        MIN(end ? (size_t)(end - data) - at : size - at, (size_t)LOGIN_SEGMENT_MAX);
 
                 memset(pdu, 0, BHS_SIZE);
                 pdu[BHS_OPCODE] = OP_LOGIN_REQUEST | OP_IMMEDIATE;

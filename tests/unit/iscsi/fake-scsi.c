@@ -110,7 +110,8 @@ static void run(Task *task)
 {
         bool transfers = task->cdb[0] == 0x28 || task->cdb[0] == 0x2a;
 
-        if (transfers && get_be32(task->cdb + 2) + UINT64_C(0) + get_be16(task->cdb + 7) > FAKE_BLOCKS) {
+        if (transfers &&
+            get_be32(task->cdb + 2) + UINT64_C(0) + get_be16(task->cdb + 7) > FAKE_BLOCKS) {
                 forget(task);
                 complete(task, SCSI_CHECK_CONDITION);
                 return;
