@@ -7,7 +7,7 @@
  * corners that a real one seldom visits. One disk of FAKE_BLOCKS blocks of 512 bytes at every LUN.
  * READ(10), WRITE(10), TEST UNIT READY; opcode FFh is CHECK CONDITION; 7Fh answers its CDB. */
 
-#define FAKE_BLOCKS 32768
+#define FAKE_BLOCKS 4096
 
 typedef struct FakeScsi {
         BufferPool *buffers;
