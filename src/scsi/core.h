@@ -341,7 +341,7 @@ struct Io {
 bool io_prepare(Task *task, StoreOp op, uint64_t lba, uint64_t blocks, Buffer *buffer,
                 uint32_t buffer_offset);
 /* true: complete with *ret_r. */
-bool io_submit(Io *io, int *ret_r);
+bool io_issue(Io *io, int *ret_r);
 Io *io_free(Io *io);
 /* Detaches io from its task; its range is a ghost from now on if it changes the medium. The slot
  * lets nothing in before every slot knows. true: it is such a ghost. */

@@ -62,7 +62,7 @@ bool io_prepare(Task *task, StoreOp op, uint64_t lba, uint64_t blocks, Buffer *b
         return true;
 }
 
-bool io_submit(Io *io, int *ret_r)
+bool io_issue(Io *io, int *ret_r)
 {
         io->submitted = true;
         if (!store_submit(io->channel->store, &io->req))
@@ -123,6 +123,6 @@ void io_detach(Task *task)
         int r;
 
         make_ghost(io, task->slot);
-        if (io_submit(io, &r))
+        if (io_issue(io, &r))
                 io_free(io);
 }

@@ -316,7 +316,7 @@ void task_advance(Task *task, int r)
                 case RUN_WAIT:
                         return;
                 case RUN_IO:
-                        if (!io_submit(task->io, &r))
+                        if (!io_issue(task->io, &r))
                                 return;
                         continue;
                 case RUN_DONE:
