@@ -153,9 +153,16 @@ int file_execute(FileStore *fs, const StoreIo *io, size_t transferred, const boo
         return -EOPNOTSUPP;
 }
 
-static void job_work(LoopJob *job)
+FileJob *file_job_init(StoreIo *io, size_t transferred)
 {
-        FileJob *fj = CONTAINER_OF(job, FileJob, job);
+        FileJob *fj = (FileJob *)(void *)io->private;
+
+        *fj = (FileJob){ .io = io, .transferred = transferred };
+        return fj;
+}
+
+void file_job_execute(FileJob *fj)
+{
         FileStore *fs = (FileStore *)fj->io->channel->store;
 
         /* What was given up while it waited for a thread need not begin. */
@@ -163,6 +170,11 @@ static void job_work(LoopJob *job)
                 fj->io->result = -ECANCELED;
         else
                 fj->io->result = file_execute(fs, fj->io, fj->transferred, &fj->cancelled);
+}
+
+static void job_work(LoopJob *job)
+{
+        file_job_execute(CONTAINER_OF(job, FileJob, job));
 }
 
 static void job_done(LoopJob *job)
@@ -174,11 +186,10 @@ static void job_done(LoopJob *job)
 
 void file_job(StoreChannel *ch, StoreIo *io, size_t transferred)
 {
-        FileJob *fj = (FileJob *)(void *)io->private;
+        FileJob *fj = file_job_init(io, transferred);
 
-        *fj = (FileJob){ .job = { .work = job_work, .done = job_done },
-                         .io = io,
-                         .transferred = transferred };
+        fj->job.work = job_work;
+        fj->job.done = job_done;
         loop_job(ch->loop, &ch->store->lane, &fj->job);
 }
 

@@ -24,6 +24,7 @@ typedef struct FileJob {
         StoreIo *io;
         size_t transferred; /* READ, WRITE: before the job */
         bool cancelled;     /* atomic */
+        List link;          /* rdwr's batches */
 } FileJob;
 
 _Static_assert(sizeof(FileJob) <= sizeof(((StoreIo *)0)->private), "StoreIo.private is too small");
@@ -35,6 +36,9 @@ void file_free(Store *s);
 
 /* Does all of io but the first transferred bytes, and returns its result. */
 int file_execute(FileStore *fs, const StoreIo *io, size_t transferred, const bool *cancelled);
-/* Does so in a job. */
+/* Fills io's FileJob in; executes it, on whatever thread, into io->result. */
+FileJob *file_job_init(StoreIo *io, size_t transferred);
+void file_job_execute(FileJob *fj);
+/* Does so in a job of its own. */
 void file_job(StoreChannel *ch, StoreIo *io, size_t transferred);
 void file_cancel(StoreChannel *ch, StoreIo *io);

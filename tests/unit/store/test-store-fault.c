@@ -363,6 +363,38 @@ static void test_lose_concurrent(void)
         }
 }
 
+/* A flush that writes an older version out, and a FUA write of the same sectors behind it: the
+ * newer version is what stays. */
+static void test_lose_rewrite(void)
+{
+        enum { N = 32 };
+        static const Kind kind = { "fault",
+                                   { .type = "fault", .options = "store=rdwr;lose-unflushed=yes" },
+                                   PATH_DISK };
+        g_autofree uint8_t *data = g_malloc(N * 4096), *out = g_malloc(N * 4096);
+        g_autofree Op *ops = g_new0(Op, N + 1);
+
+        for (uint64_t seed = 0; seed < 20; seed++) {
+                Bed b;
+
+                bed_open(&b, &kind, SIZE, 0, seed);
+                g_assert_cmpint(write_version(&b, 0, 0, N * 4096, 1), ==, 0);
+                op_submit(&ops[N], b.ch[0], STORE_FLUSH, 0, 0, NULL, 0);
+                for (uint64_t k = sim_random(b.sim, 40); k > 0; k--)
+                        (void)sim_step(b.sim);
+                fill(data, N * 4096, 0, 2);
+                for (unsigned i = 0; i < N; i++)
+                        op_submit(&ops[i], b.ch[1], STORE_WRITE, STORE_FUA, i * 4096,
+                                  data + i * 4096, 4096);
+                for (unsigned i = 0; i <= N; i++)
+                        g_assert_cmpint(op_wait(&b, &ops[i]), ==, 0);
+                configure(&b, "crash=yes");
+                g_assert_cmpint(run(&b, STORE_READ, 0, 0, out, N * 4096), ==, 0);
+                assert_same(out, data, N * 4096);
+                bed_close(&b);
+        }
+}
+
 /* ---- the common layer above a store that hangs ---- */
 
 /* Who waits for a block that a stuck read-modify-write holds can give up; it does not get in. */
@@ -463,6 +495,7 @@ int main(int argc, char **argv)
         g_test_add_func("/store/fault/gone", test_gone);
         g_test_add_func("/store/fault/lose-unflushed", test_lose_unflushed);
         g_test_add_func("/store/fault/lose-concurrent", test_lose_concurrent);
+        g_test_add_func("/store/fault/lose-rewrite", test_lose_rewrite);
         g_test_add_func("/store/emulate/lock-wait", test_lock_wait);
         g_test_add_func("/store/emulate/bounce-wait", test_bounce_wait);
         g_test_add_func("/store/emulate/errors", test_emulated_errors);

@@ -259,13 +259,34 @@ static void test_odd_size(void)
 
 /* ---- no space ---- */
 
-/* In a process of its own, which has a small tmpfs: 0 if all is as it should be. */
-static int full_child(const char *type)
+/* A cache that cannot be written out keeps what it has: the flush fails until there is room. */
+static int full_cache(Bed *b, uint8_t *buf)
 {
-        Kind kind = { type, { .type = type }, PATH_NONE };
+        g_autofree uint8_t *out = g_malloc(64 * KIB);
+
+        for (uint64_t at = 0; at < 512 * KIB; at += 64 * KIB) {
+                fill(buf, 64 * KIB, at, 1);
+                g_assert_cmpint(run(b, STORE_WRITE, 0, at, buf, 64 * KIB), ==, 0);
+        }
+        g_assert_cmpint(run(b, STORE_FLUSH, 0, 0, NULL, 0), ==, -ENOSPC);
+        g_assert_cmpint(run(b, STORE_FLUSH, 0, 0, NULL, 0), ==, -ENOSPC);
+        g_assert_cmpint(mount(NULL, "/mnt", NULL, MS_REMOUNT, "size=4m"), ==, 0);
+        g_assert_cmpint(run(b, STORE_FLUSH, 0, 0, NULL, 0), ==, 0);
+        g_assert_cmpint(store_configure(b->store, "crash=yes", NULL), ==, 0);
+        for (uint64_t at = 0; at < 512 * KIB; at += 64 * KIB) {
+                fill(buf, 64 * KIB, at, 1);
+                g_assert_cmpint(run(b, STORE_READ, 0, at, out, 64 * KIB), ==, 0);
+                assert_same(out, buf, 64 * KIB);
+        }
+        return 0;
+}
+
+/* In a process of its own, which has a small tmpfs: 0 if all is as it should be. */
+static int full_child(const StoreSpec *how)
+{
         g_autofree uint8_t *buf = g_malloc0(64 * KIB);
         int fd, full = 0;
-        StoreSpec spec = kind.spec;
+        StoreSpec spec = *how;
         Bed b;
 
         if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
@@ -282,6 +303,8 @@ static int full_child(const char *type)
         g_assert_cmpint(store_open(&spec, &b.store, NULL), ==, 0);
         g_assert_cmpint(store_host_new(sim_loop(b.sim, 0), &b.host[0]), ==, 0);
         g_assert_cmpint(store_attach(b.store, b.host[0], &b.ch[0]), ==, 0);
+        if (spec.options)
+                return full_cache(&b, buf);
         for (uint64_t at = 0; at < MIB; at += 64 * KIB) {
                 int r = run(&b, STORE_WRITE, 0, at, buf, 64 * KIB);
 
@@ -295,13 +318,13 @@ static int full_child(const char *type)
         return 0;
 }
 
-static void test_no_space(void)
+static void test_no_space(const void *userdata)
 {
         int status;
         pid_t pid = fork();
 
         if (pid == 0)
-                _exit(full_child("rdwr"));
+                _exit(full_child(userdata));
         g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
         g_assert_true(WIFEXITED(status));
         if (WEXITSTATUS(status) == 77)
@@ -312,6 +335,10 @@ static void test_no_space(void)
 
 int main(int argc, char **argv)
 {
+        static const StoreSpec rdwr = { .type = "rdwr" };
+        static const StoreSpec cached = { .type = "fault",
+                                          .options = "store=rdwr;lose-unflushed=yes" };
+
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/store/file/open-errors", test_open_errors);
         g_test_add_func("/store/file/open-pipe", test_open_pipe);
@@ -319,6 +346,7 @@ int main(int argc, char **argv)
         g_test_add_func("/store/file/identity", test_identity);
         g_test_add_func("/store/file/refresh", test_refresh);
         g_test_add_func("/store/file/odd-size", test_odd_size);
-        g_test_add_func("/store/file/no-space", test_no_space);
+        g_test_add_data_func("/store/file/no-space", &rdwr, test_no_space);
+        g_test_add_data_func("/store/file/no-space-cached", &cached, test_no_space);
         return g_test_run();
 }

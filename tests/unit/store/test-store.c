@@ -101,7 +101,7 @@ static void test_unaligned(const Kind *kind)
                 uint64_t n = 1 + sim_random(b.sim, i % 10 ? 9000 : MIB);
                 uint64_t at = sim_random(b.sim, SIZE - n);
                 uint8_t *p = buf + sim_random(b.sim, 4096);
-                uint32_t fua = sim_random(b.sim, 4) ? 0 : STORE_FUA;
+                uint32_t fua = sim_random(b.sim, 12) ? 0 : STORE_FUA;
 
                 switch (sim_random(b.sim, 4)) {
                 case 0:
@@ -155,7 +155,7 @@ static void neighbours(const Kind *kind, uint64_t seed, uint64_t area, uint32_t 
                         else
                                 memset(model + at, 0, len);
                         op_submit(&ops[n], b.ch[sim_random(b.sim, 2)], what,
-                                  sim_random(b.sim, 3) ? 0 : STORE_FUA, at,
+                                  sim_random(b.sim, 16) ? 0 : STORE_FUA, at,
                                   what == STORE_WRITE ? data + at : NULL, len);
                         at += len;
                         n++;
