@@ -258,12 +258,11 @@ static int compare_names(const void *a, const void *b)
 static void include_directory(Parser *p, Origin at, const char *path)
 {
         g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-        g_autoptr(GError) e = NULL;
-        GDir *dir = g_dir_open(path, 0, &e);
+        GDir *dir = g_dir_open(path, 0, NULL);
         const char *name;
 
         if (!dir) {
-                block_error(p, at, "include", "%s", e->message);
+                block_error(p, at, "include", "\"%s\": %s", path, g_strerror(errno));
                 any_name_is_bad(p->raw);
                 return;
         }

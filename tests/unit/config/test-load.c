@@ -446,6 +446,57 @@ static void test_include_again(void)
         assert_luns(&l, A, "1=/dev/a");
 }
 
+/* Directories are read in order, found by a pattern or by name; one that cannot be read may hide
+ * anything. */
+static void test_include_directory(void)
+{
+        _cleanup_dirs_ Dirs d = { 0 };
+        _cleanup_loaded_ Loaded l = { 0 };
+        g_autofree char *closed = NULL;
+
+        dirs_make(&d);
+        put(&d, "etc/targets.conf", "include d*\ninclude closed\ninclude closed/*.conf\n");
+        put_target(&d, "etc/dir/2", A, "backing-store /dev/2");
+        put_target(&d, "etc/dir/1", A, "backing-store /dev/1");
+        put_target(&d, "etc/dir/3", A, "backing-store /dev/3");
+        put(&d, "etc/dir/sub/file", "bogus x\n");
+        put(&d, "etc/closed/x.conf", "bogus x\n");
+        closed = g_build_filename(d.root, "etc/closed", NULL);
+        g_assert_cmpint(chmod(closed, 0), ==, 0);
+        g_assert_cmpint(chmod(d.root, 0755), ==, 0);
+        g_assert_true(geteuid() != 0 || seteuid(65534) == 0);
+        l = load_dirs(&d);
+        g_assert_true(getuid() != 0 || seteuid(0) == 0);
+        g_assert_cmpint(chmod(closed, 0755), ==, 0);
+        assert_luns(&l, A, "1=/dev/1 2=/dev/2 3=/dev/3");
+        assert_problems(&d, &l,
+                        "etc/targets.conf:2: include: \"etc/closed\": Permission denied\n"
+                        "etc/targets.conf:3: include: \"etc/closed/*.conf\": cannot be searched\n");
+        g_assert_true(config_is_bad(l.bad, B));
+}
+
+/* Two names of one file are one unit: what identifies it may be said twice. */
+static void test_same_file(void)
+{
+        _cleanup_dirs_ Dirs d = { 0 };
+        _cleanup_loaded_ Loaded l = { 0 };
+        g_autofree char *one = NULL, *two = NULL, *three = NULL;
+
+        dirs_make(&d);
+        put(&d, "disk", "x");
+        put(&d, "other", "x");
+        put_link(&d, "link", "disk");
+        one = g_strdup_printf("backing-store %s/disk\nscsi_id X", d.root);
+        two = g_strdup_printf("backing-store %s/link\nscsi_id X", d.root);
+        three = g_strdup_printf("backing-store %s/other\nscsi_id X", d.root);
+        put_target(&d, "etc/targets.d/a.conf", A, one);
+        put_target(&d, "etc/targets.d/b.conf", B, two);
+        put_target(&d, "etc/targets.d/c.conf", C, three);
+        l = load_dirs(&d);
+        g_assert_true(has_target(&l, A) && has_target(&l, B) && !has_target(&l, C));
+        g_assert_cmpuint(l.problems->len, ==, 1);
+}
+
 static void test_files(void)
 {
         _cleanup_dirs_ Dirs d = { 0 };
@@ -497,6 +548,8 @@ int main(int argc, char **argv)
         g_test_add_func("/load/include-loop", test_include_loop);
         g_test_add_func("/load/include-depth", test_include_depth);
         g_test_add_func("/load/include-again", test_include_again);
+        g_test_add_func("/load/include-directory", test_include_directory);
+        g_test_add_func("/load/same-file", test_same_file);
         g_test_add_func("/load/files", test_files);
         g_test_add_func("/load/no-path", test_no_path);
         return g_test_run();

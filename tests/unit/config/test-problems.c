@@ -104,6 +104,20 @@ static const struct {
           "b\n",
           "t.conf:2: " A ": alias: control characters in the value\n" },
         { "alias \xff\n", "t.conf:2: " A ": alias: the value is not UTF-8\n" },
+        { "include \"\"\n", "t.conf:2: " A ": include: a path expected\n" },
+        { "mode_page 8\n", "t.conf:2: " A ": mode_page: \"8\": PAGE:SUBPAGE:LENGTH:BYTE:... "
+                           "expected\n" },
+        { "mode_page 0x3f:0:1\n",
+          "t.conf:2: " A ": mode_page: \"0x3f\": a number of at most 0x3e expected\n" },
+        { "mode_page 8:0:1:256\n", "t.conf:2: " A ": mode_page: \"256\": a byte expected\n" },
+        { "controller_tid 70000\nidentity stgt\nbacking-store /dev/a\n",
+          "t.conf:4: " A ": identity: stgt's identities need a controller_tid of at most 65535\n" },
+        { "<x>\nlun 5\n<x>\n</x>\nlun 6\n</x>\n</backing-store>\n",
+          "t.conf:2: " A ": <x>: no such block; <target NAME>, <backing-store PATH> and "
+          "<direct-store PATH> are known\n"
+          "t.conf:8: " A ": </backing-store> without <backing-store>\n" },
+        { "<x>\nlun 5\n", "t.conf:2: " A ": <x>: no such block; <target NAME>, <backing-store "
+                          "PATH> and <direct-store PATH> are known\n" },
         { "include /nonexistent/file\n",
           "t.conf:2: " A ": include: \"/nonexistent/file\": No such file or directory\n" },
         { "<lun 1>\nvendr_id x\n</lun>\n",
@@ -137,6 +151,57 @@ static void test_blocks(void)
                 g_assert_false(g_hash_table_contains(l.bad, GOOD));
                 assert_luns(&l, GOOD, "1=/dev/good");
         }
+}
+
+/* What is odd and served all the same. */
+static void test_warnings(void)
+{
+        static const struct {
+                const char *block, *messages;
+        } odd[] = {
+                { "vendor_id Company Inc.\n",
+                  "t.conf:2: warning: " A
+                  ": vendor_id: \"Company Inc.\" is cut to 8 characters\n" },
+                { "params vendor_id=Company Inc.\n",
+                  "t.conf:2: warning: " A ": params: vendor_id: \"Company Inc.\" is cut to 8 "
+                  "characters\n" },
+                { "IFMarkInt 2048\n",
+                  "t.conf:2: warning: " A ": IFMarkInt: has no effect: RFC 7143 "
+                  "has no markers any more\n" },
+                { "initiator-name iqn.2026-01.com.example:a_b\n",
+                  "t.conf:2: warning: " A ": initiator-name: the name has a \"_\", which RFC 7143 "
+                  "4.2.7 does not allow; some initiators refuse it\n" },
+                { "initiator-name myhost\n",
+                  "t.conf:2: warning: " A ": initiator-name: \"myhost\" is not an iSCSI name, such "
+                  "as iqn.2001-04.com.example:disk1\n" },
+                { "outgoinguser alice secretsecret1\n",
+                  "t.conf:2: warning: " A ": outgoinguser: has no effect without incominguser\n" },
+                { "incominguser alice secretsecret1\noutgoinguser bob secretsecret1\n",
+                  "t.conf:3: warning: " A ": outgoinguser: the secret is that of the incoming user "
+                  "\"alice\" too, which RFC 7143 9.2.1 forbids\n" },
+                { "alias a#b\n", "t.conf:2: warning: " A ": alias: the # begins a comment although "
+                                 "no blank is before it; write \\# if it belongs to the value\n" },
+                { "initiator-name ALL\ninitiator-name ALL\nbacking-store /dev/a\n"
+                  "backing-store /dev/a\nmode_page 0:0:0\nmode_page 8:0:1\n",
+                  "" },
+        };
+        _cleanup_loaded_ Loaded lenient = load("<target iqn.2026-01.com.example:a_b>\n</target>\n");
+
+        for (size_t i = 0; i < G_N_ELEMENTS(odd); i++) {
+                g_autofree char *text =
+                        g_strdup_printf("<target " A ">\n%s</target>\n", odd[i].block);
+                _cleanup_loaded_ Loaded l = load(text);
+
+                assert_messages(&l, odd[i].messages);
+                g_assert_true(has_target(&l, A));
+                g_assert_cmpuint(g_hash_table_size(l.bad), ==, 0);
+                g_assert_cmpuint(target(&l, A)->names->len, <=, 1);
+        }
+        assert_messages(
+                &lenient,
+                "t.conf:1: warning: iqn.2026-01.com.example:a_b: the name has a \"_\", which "
+                "RFC 7143 4.2.7 does not allow; some initiators refuse it\n");
+        g_assert_true(has_target(&lenient, "iqn.2026-01.com.example:a_b"));
 }
 
 /* What is wrong outside of blocks costs itself only. */
@@ -272,6 +337,7 @@ int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/problems/blocks", test_blocks);
+        g_test_add_func("/problems/warnings", test_warnings);
         g_test_add_func("/problems/globals", test_globals);
         g_test_add_func("/problems/lost-names", test_lost_names);
         g_test_add_func("/problems/across", test_across);

@@ -129,8 +129,15 @@ static void test_luns(void)
         g_assert_true(l->thin);
         g_assert_cmpstr(l->vendor_id, ==, "ACME");
         assert_set(t, l, "alias", "x", A ": alias: is for a target, not for a LUN");
+        assert_set(t, NULL, "write-cache", "x", A ": write-cache: \"x\": on or off expected");
+        assert_set(t, l, "backing-store", NULL, NULL);
+        g_assert_null(l->path);
+        assert_set(t, l, "naa", "0x60000000000000000E00000000010001", NULL);
+        g_assert_cmpstr(l->naa, ==, "60000000000000000e00000000010001");
         assert_set(t, l, "lun", "1", NULL);
         g_assert_false(config_verify_target(t, NULL)); /* 1 is there already */
+        assert_set(t, NULL, "backing-store", NULL, NULL);
+        g_assert_cmpuint(t->luns->len, ==, 0);
         target_spec_free(t);
 }
 
@@ -164,6 +171,7 @@ static void test_numbers(void)
         }
         g_assert_cmpuint(t->luns->len, ==, CONFIG_LUN_MAX);
         g_assert_cmpint(target_spec_free_lun(t, &n), ==, -ENOSPC);
+        assert_set(t, NULL, "backing-store", "/dev/x", A ": backing-store: no LUN number is left");
         g_assert_true(config_verify_target(t, NULL));
         target_spec_free(t);
 }
