@@ -244,7 +244,8 @@ char *change_format(const Change *c);
  * stand for something. since: of this project; stgt's have "stgt". */
 typedef struct DirectiveDoc {
         const char *name, *where, *values, *help, *since;
-        bool many;      /* may be given more than once */
-        bool supported; /* false: refused by name */
+        bool many;            /* may be given more than once */
+        bool supported;       /* false: refused by name */
+        const char *standard; /* the value where it is not given; NULL: none, or it depends */
 } DirectiveDoc;
 const DirectiveDoc *config_directive_docs(void);

@@ -185,7 +185,7 @@ static const Directive table[] = {
         { "uuid", IN_LUN, &type_uuid, L(uuid), .values = "UUID", OURS,
           .help = "The identity under which the state of the unit is kept. Unless given, one is "
                   "generated and recorded." },
-        { "naa", IN_LUN, &type_naa, L(naa), .values = "32 HEX DIGITS", OURS,
+        { "naa", IN_LUN, &type_naa, L(naa), .values = "DIGITS", OURS,
           .help = "The NAA designator of the unit (IEEE Registered Extended, begins with 6). "
                   "Unless "
                   "given, one is generated and recorded." },
@@ -371,6 +371,21 @@ int directive_set(Setting *s)
 
 static DirectiveDoc docs[ELEMENTSOF(table)];
 
+/* What holds where a directive is not given; NULL if that is nothing, or not known here. */
+static const char *standard_value(const Directive *d)
+{
+        const char *field = (const char *)directive_default(d) + d->offset;
+
+        if (d->type == &type_word)
+                return *(char *const *)(const void *)field;
+        if (d->type == &type_bool) {
+                g_auto(GStrv) words = g_strsplit(d->values, "|", -1);
+
+                return g_intern_string(words[*(const bool *)field ? 0 : 1]);
+        }
+        return NULL;
+}
+
 static void make_docs(void)
 {
         for (size_t i = 0; i < n_directives(); i++) {
@@ -387,6 +402,7 @@ static void make_docs(void)
                         .since = d->since ?: "stgt",
                         .many = d->many,
                         .supported = d->type,
+                        .standard = standard_value(d),
                 };
         }
 }

@@ -56,6 +56,8 @@ static void append_directive(GString *to, const DirectiveDoc *d)
         append_values(to, d->values);
         g_string_append_c(to, '\n');
         append_escaped(to, d->help, strlen(d->help));
+        if (d->standard)
+                g_string_append_printf(to, "\nThe default is \\fB%s\\fR.", d->standard);
         if (d->many)
                 g_string_append(to, "\nMay be given more than once.");
         if (!STREQ(d->since, "stgt"))

@@ -264,6 +264,15 @@ static void test_suggest(void)
         g_assert_null(directive_suggest("backing-stor", IN_GLOBAL | IN_LUN));
 }
 
+static const DirectiveDoc *find_doc(const char *name)
+{
+        const DirectiveDoc *doc = config_directive_docs();
+
+        while (!STREQ(doc->name, name))
+                doc++;
+        return doc;
+}
+
 static void test_docs(void)
 {
         const DirectiveDoc *doc = config_directive_docs();
@@ -275,6 +284,10 @@ static void test_docs(void)
                 g_assert_cmpint(doc[n].supported, ==, directives()[n].type != NULL);
         }
         g_assert_cmpuint(n, ==, n_directives());
+        g_assert_cmpstr(find_doc("write-cache")->standard, ==, "on");
+        g_assert_cmpstr(find_doc("readonly")->standard, ==, "0");
+        g_assert_cmpstr(find_doc("bs-type")->standard, ==, "rdwr");
+        g_assert_null(find_doc("scsi_id")->standard);
 }
 
 int main(int argc, char **argv)

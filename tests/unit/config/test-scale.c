@@ -99,12 +99,20 @@ static double measure(char *(*make)(unsigned), unsigned n)
         return least;
 }
 
+/* Others use the machine too: what is quadratic is so every time, what is not need only once look
+ * as it is. */
 static void assert_linear(char *(*make)(unsigned), unsigned n)
 {
-        double one = measure(make, n), two = measure(make, 2 * n);
+        double one = 0, two = 0;
 
-        g_test_message("%u: %.3f s, %u: %.3f s, ratio %.2f", n, one, 2 * n, two, two / one);
-        g_assert_cmpfloat(two, <, 2.5 * one + 0.02);
+        for (int attempt = 0; attempt < 4; attempt++) {
+                one = measure(make, n);
+                two = measure(make, 2 * n);
+                g_test_message("%u: %.3f s, %u: %.3f s, ratio %.2f", n, one, 2 * n, two, two / one);
+                if (two < 2.5 * one + 0.01)
+                        return;
+        }
+        g_assert_cmpfloat(two, <, 2.5 * one + 0.01);
 }
 
 static void test_targets(void)
