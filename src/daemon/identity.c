@@ -18,7 +18,14 @@
 typedef struct Record {
         uint8_t uuid[16], naa[16];
         char serial[37], scsi_id[37];
+        char *original; /* key; NULL: none */
 } Record;
+
+static void record_free(gpointer p)
+{
+        g_free(((Record *)p)->original);
+        g_free(p);
+}
 
 struct Identities {
         GHashTable *records; /* key -> Record */
@@ -124,25 +131,30 @@ static void pend(Identities *i, const char *key, const Record *r)
 {
         char uuid[37], naa[33], sum[CHECKSUM_DIGITS + 1];
         g_autofree char *escaped = g_strescape(key, NULL), *body = NULL;
+        g_autofree char *original = r->original ? g_strescape(r->original, NULL) : NULL;
 
         uuid_format(r->uuid, uuid);
         hex_format(r->naa, 16, naa);
-        body = g_strjoin("\t", escaped, uuid, naa, r->serial, r->scsi_id, NULL);
+        body = g_strjoin("\t", escaped, uuid, naa, r->serial, r->scsi_id, original, NULL);
         checksum(body, sum);
         g_string_append_printf(i->pending, "%s\t%s\n", body, sum);
 }
 
 static void put(Identities *i, const char *key, const Record *r)
 {
-        g_hash_table_replace(i->records, g_strdup(key), g_memdup2(r, sizeof(*r)));
+        Record *copy = g_memdup2(r, sizeof(*r));
+
+        copy->original = g_strdup(r->original);
+        g_hash_table_replace(i->records, g_strdup(key), copy);
 }
 
 static bool read_record(Identities *i, char *line)
 {
         char *last = strrchr(line, '\t'), sum[CHECKSUM_DIGITS + 1];
         g_auto(GStrv) fields = NULL;
-        g_autofree char *key = NULL;
+        g_autofree char *key = NULL, *original = NULL;
         Record r = { 0 };
+        guint n;
 
         if (!last)
                 return false;
@@ -151,13 +163,16 @@ static bool read_record(Identities *i, char *line)
         if (!STREQ(sum, last + 1))
                 return false;
         fields = g_strsplit(line, "\t", 0);
-        if (g_strv_length(fields) != 5 || uuid_parse(fields[1], r.uuid) < 0 ||
+        n = g_strv_length(fields);
+        if ((n != 5 && n != 6) || uuid_parse(fields[1], r.uuid) < 0 ||
             hex_parse(fields[2], r.naa, 16) < 0 || strlen(fields[3]) >= sizeof(r.serial) ||
             strlen(fields[4]) >= sizeof(r.scsi_id))
                 return false;
         g_strlcpy(r.serial, fields[3], sizeof(r.serial));
         g_strlcpy(r.scsi_id, fields[4], sizeof(r.scsi_id));
         key = g_strcompress(fields[0]);
+        if (n == 6)
+                r.original = original = g_strcompress(fields[5]);
         put(i, key, &r);
         return true;
 }
@@ -185,7 +200,7 @@ int identities_open(const char *path, Identities **ret, unsigned *ret_damaged)
         int r = 0;
 
         *ret_damaged = 0;
-        i->records = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        i->records = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, record_free);
         i->pending = g_string_new(NULL);
         if (!g_file_get_contents(path, &text, &size, &error)) {
                 if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
@@ -280,6 +295,7 @@ static int lookup(Identities *i, const char *key, const LunSpec *l, Record *ret)
         uint8_t uuid[16];
         int r;
 
+        *ret = (Record){ 0 };
         if (l->uuid) {
                 r = uuid_parse(l->uuid, uuid);
                 if (r < 0)
@@ -335,16 +351,24 @@ void identities_alias(Identities *i, const char *key, const char *like)
         const Record *b = g_hash_table_lookup(i->records, like);
         Record copy;
 
-        if (!b || (a && memcmp(a->uuid, b->uuid, sizeof(a->uuid)) == 0))
+        if (!b || STREQ(key, like) || (a && g_strcmp0(a->original, like) == 0))
                 return;
         copy = *b;
+        copy.original = (char *)like;
         put(i, key, &copy);
         pend(i, key, &copy);
 }
 
+const char *identities_original(const Identities *i, const char *key)
+{
+        const Record *r = g_hash_table_lookup(i->records, key);
+
+        return r ? r->original : NULL;
+}
+
 void identities_renew(Identities *i, const char *key)
 {
-        Record r;
+        Record r = { 0 };
 
         if (record_generate(&r) < 0)
                 return;

@@ -33,6 +33,8 @@ char *identity_key(const char *target, const LunSpec *l);
 int identities_resolve(Identities *i, const char *key, const LunSpec *l, LuIdentity *ret);
 /* key is another name of what is known as like: records that. */
 void identities_alias(Identities *i, const char *key, const char *like);
+/* The key whose identity key was found to share; NULL: it has its own. */
+const char *identities_original(const Identities *i, const char *key);
 /* key turned out to be another thing than its record says: a new identity, pending. */
 void identities_renew(Identities *i, const char *key);
 

@@ -294,8 +294,10 @@ int main(int argc, char **argv)
         int r;
 
         r = options_parse(&d.options, argc, argv);
-        if (r != 0)
+        if (r != 0) {
+                options_clear(&d.options);
                 return r < 0 ? 2 : 0;
+        }
         prepare_process();
         journal_setup(d.options.debug);
         r = daemon_open(&d);

@@ -235,6 +235,17 @@ static void edit_keep_bad(Edit *e)
                         target_copy(e->after, e->manager->desired, name);
 }
 
+/* Has been obeyed; a dump of what runs does not say it again. */
+static void forget_replace(Desired *d)
+{
+        GHashTableIter iter;
+        gpointer spec;
+
+        g_hash_table_iter_init(&iter, d->targets);
+        while (g_hash_table_iter_next(&iter, NULL, &spec))
+                ((TargetSpec *)spec)->replace = false;
+}
+
 static void load_work(LoopJob *job)
 {
         Edit *e = CONTAINER_OF(job, Edit, job);
@@ -244,6 +255,7 @@ static void load_work(LoopJob *job)
                                     &problems);
         if (e->job_result < 0)
                 return;
+        forget_replace(e->after);
         while (problems->len > 0)
                 edit_problem(e, g_ptr_array_steal_index(problems, 0));
         g_ptr_array_unref(problems);
@@ -382,15 +394,21 @@ static void on_deadline(LoopTimer *timer)
         while (g_hash_table_iter_next(&iter, NULL, &u))
                 ((Unit *)u)->waiter = NULL;
         e->n_unsettled = 0;
-        edit_advance(e);
+        loop_defer(e->manager->loop, &e->settled);
 }
 
+static void on_settled(LoopTask *task)
+{
+        edit_advance(CONTAINER_OF(task, Edit, settled));
+}
+
+/* From within what changes a unit's state: what follows may end the unit, so it comes later. */
 void edit_unit_settled(Edit *e, Unit *u)
 {
-        if (--e->n_unsettled == 0 && e->phase == EDIT_SETTLING) {
-                loop_timer_cancel(e->manager->loop, &e->deadline);
-                edit_advance(e);
-        }
+        if (--e->n_unsettled > 0)
+                return;
+        loop_timer_cancel(e->manager->loop, &e->deadline);
+        loop_defer(e->manager->loop, &e->settled);
 }
 
 /* true: something is to be waited for. */
@@ -400,6 +418,7 @@ static bool edit_open_stores(Edit *e)
         gpointer value;
 
         e->phase = EDIT_SETTLING;
+        e->settled.run = on_settled;
         g_hash_table_iter_init(&iter, e->candidates);
         while (g_hash_table_iter_next(&iter, NULL, &value)) {
                 Unit *u = value;
@@ -417,6 +436,32 @@ static bool edit_open_stores(Edit *e)
         return true;
 }
 
+/* What u's settings will be when e is done. */
+static const LunSpec *spec_after(const Edit *e, const Unit *u)
+{
+        const LunSpec *spec = u->spec;
+
+        for (guint i = 0; i < e->updates->len; i++) {
+                const UnitUpdate *update = &g_array_index(e->updates, UnitUpdate, i);
+
+                if (update->unit == u)
+                        spec = update->spec;
+        }
+        return spec;
+}
+
+/* Two names of one thing agreed with what was; do they with what will be? */
+static void edit_check_alias(const Edit *e, Unit *u)
+{
+        const LunSpec *real;
+
+        if (!u->alias)
+                return;
+        real = spec_after(e, u->alias);
+        if (!lun_specs_agree(u->spec, real))
+                unit_contradicts(u, u->alias, real);
+}
+
 /* A person who names a file that cannot be served wants to hear so; a configuration that does keeps
  * its LUN, not ready until the file is there. */
 static int edit_check_stores(Edit *e)
@@ -424,15 +469,21 @@ static int edit_check_stores(Edit *e)
         GHashTableIter iter;
         gpointer value;
 
-        if (e->kind != EDIT_CHANGE || e->options.force)
-                return 0;
         g_hash_table_iter_init(&iter, e->candidates);
         while (g_hash_table_iter_next(&iter, NULL, &value)) {
-                const Unit *u = value;
+                Unit *u = value;
 
-                if (u->state == UNIT_AWAY)
+                edit_check_alias(e, u);
+                if (u->state != UNIT_AWAY)
+                        continue;
+                if (e->kind == EDIT_CHANGE && !e->options.force)
                         return edit_fail(e, ERROR_BACKING_STORE,
                                          "%s (use force to add it all the same)", u->reason);
+                if (u->refused) {
+                        edit_problem(e, problem_make(PROBLEM_ERROR, u->spec->at, NULL,
+                                                     "backing-store", "%s", u->reason));
+                        u->journaled = true; /* as that */
+                }
         }
         return 0;
 }
@@ -782,7 +833,8 @@ void edits_cancel(Manager *m)
 
         if (m->current && m->current->phase == EDIT_SETTLING) {
                 edit_fail(m->current, ERROR_FAILED, "The daemon is stopping");
-                edit_take_back(m->current);
+                loop_timer_cancel(m->loop, &m->current->deadline);
+                loop_defer(m->loop, &m->current->settled);
         }
         while ((e = g_queue_pop_head(&m->edits))) {
                 edit_fail(e, ERROR_FAILED, "The daemon is stopping");

@@ -87,6 +87,7 @@ struct Manager {
         /* manager-unit.c */
         GHashTable *units;          /* uuid -> Unit: those that are served */
         GHashTable *units_by_key;   /* key -> Unit: the same and their aliases */
+        GHashTable *claims;         /* uuid -> Unit whose store has been seen and is known so */
         GHashTable *units_by_store; /* StoreIdentity -> Unit: whoever has it open or last had */
         GPtrArray *unit_order;      /* Unit*, ascending uuid; NULL: to be sorted anew */
         LoopLane open_lane, persist_lane, load_lane;
@@ -181,7 +182,6 @@ struct Unit {
         StoreIdentity store_id;
         bool has_store_id;
         Unit *alias;                   /* serves instead, having the same store; held */
-        bool alias_seen;               /* by looking, not only by record */
         GPtrArray *aliases;            /* Unit*: the other side; or NULL */
         GArray *owners;                /* UnitOwner: targets that run; or NULL */
         Unit *predecessor, *successor; /* same key: one closes before the other opens */
@@ -203,10 +203,12 @@ void unit_release(Unit *u); /* ... and ends: the last one retires the unit */
 void unit_list(Unit *u);    /* it is served from now on */
 void unit_set_state(Unit *u, UnitState state, const char *format, ...) _printf_(3, 4);
 void unit_closed(Unit *u); /* the store is let go of */
-/* u serves what real does. seen: looked at, not only recorded. */
-void unit_make_alias(Unit *u, Unit *real, bool seen);
-/* u's record says it is an alias, but it is another thing: an identity of its own. */
-int unit_split(Unit *u);
+/* u serves what real does: their stores were found to be the same. */
+void unit_make_alias(Unit *u, Unit *real);
+void unit_leave_alias(Unit *u);
+/* u's store was seen, and is another than anybody else's: the identity is u's from now on. If it is
+ * somebody's already, u gets a new one. */
+int unit_claim(Unit *u);
 /* Its LogicalUnit, made if need be (with or without a store). */
 int unit_need_lu(Unit *u);
 /* What u->lu was made with no longer fits: the next republish makes another. */
@@ -236,7 +238,9 @@ void unit_change(Unit *u, LogicalUnit *lu, LuChangeKind kind, Store *store, void
 void unit_start(Unit *u);         /* opens the store, in jobs, and tries again until it is there */
 void unit_reopen(Unit *u);        /* closes it first */
 void unit_publish_store(Unit *u); /* what is open becomes what u->lu uses */
-void unit_journal_away(Unit *u);  /* unless it has been */
+/* u has the store of other, but says other things about it: it is not served. */
+void unit_contradicts(Unit *u, Unit *other, const LunSpec *said);
+void unit_journal_away(Unit *u); /* unless it has been */
 bool store_spec_equal(const LunSpec *a, const LunSpec *b);
 void refresh_init(Manager *m);
 void refresh_stop(Manager *m);
@@ -297,6 +301,7 @@ struct Edit {
 
         unsigned n_unsettled;
         LoopTimer deadline;
+        LoopTask settled;
         LoopJob job;
         int job_result;
         char *identities; /* text to append */

@@ -9,6 +9,7 @@
 #define RETRY_MAX (10 * NSEC_PER_SEC)
 #define RETRY_PER_UNIT (20 * NSEC_PER_MSEC) /* many that are away share the attempts */
 #define CLOSING_RETRY (200 * NSEC_PER_MSEC)
+#define ORIGINAL_RETRY (20 * NSEC_PER_MSEC)
 #define REFRESH_INTERVAL (5 * NSEC_PER_SEC)
 #define REFRESH_BATCH 64
 
@@ -222,6 +223,7 @@ static void open_done(LoopJob *job)
                 u->store = TAKE_PTR(j->store);
                 u->store_readonly = j->spec.readonly;
                 claim_store_id(u, &id);
+                (void)unit_claim(u); /* what is not looked at first: in memory */
                 unit_ready(u);
         }
         store_job_free(j);
@@ -254,23 +256,31 @@ static void look_work(LoopJob *job)
         safe_close(fd);
 }
 
-/* The same file or device as other, which is served. */
-static void meet_served(Unit *u, Unit *other)
+void unit_contradicts(Unit *u, Unit *other, const LunSpec *said)
 {
-        const LunSpec *l = other->spec;
-
-        if (lun_specs_agree(u->spec, l)) {
-                identities_alias(u->manager->identities, u->key, other->key);
-                unit_make_alias(u, other, true);
-                unit_set_state(u, UNIT_NEW, NULL);
-                return;
-        }
+        unit_leave_alias(u);
         u->refused = true;
         unit_set_state(u, UNIT_AWAY,
                        "%s is the same as %s (%s:%u), which is configured differently; one disk "
                        "has one configuration",
-                       unit_name(u), unit_name(other), l->at.file ? l->at.file : "", l->at.line);
+                       unit_name(u), unit_name(other), said->at.file ? said->at.file : "-",
+                       said->at.line);
+        if (u->listed)
+                unit_journal_away(u);
         retry_later(u);
+}
+
+/* The same file or device as other, which is served. */
+static void meet_served(Unit *u, Unit *other)
+{
+        if (!lun_specs_agree(u->spec, other->spec)) {
+                unit_contradicts(u, other, other->spec);
+                return;
+        }
+        identities_alias(u->manager->identities, u->key, other->key);
+        unit_make_alias(u, other);
+        u->refused = u->journaled = false;
+        unit_set_state(u, UNIT_NEW, NULL);
 }
 
 /* ... as other, which is no longer served, but not closed yet. */
@@ -283,6 +293,7 @@ static void meet_leaving(Unit *u, Unit *other)
 
                 u->store = store_ref(other->store);
                 u->store_readonly = other->store_readonly;
+                (void)unit_claim(u);
                 claim_store_id(u, &id);
                 unit_ready(u);
                 return;
@@ -292,28 +303,41 @@ static void meet_leaving(Unit *u, Unit *other)
         loop_timer_in(u->manager->loop, &u->retry, CLOSING_RETRY);
 }
 
+/* The unit that u is recorded to be another name of, while it is not yet known what that is. */
+static Unit *unseen_original(Unit *u)
+{
+        Manager *m = u->manager;
+        const char *key = identities_original(m->identities, u->key);
+        Unit *original = NULL;
+
+        if (!key || u->spec->uuid)
+                return NULL;
+        if (m->current && m->current->candidates)
+                original = g_hash_table_lookup(m->current->candidates, key);
+        if (!original)
+                original = g_hash_table_lookup(m->units_by_key, key);
+        if (!original || original == u || original->has_store_id)
+                return NULL;
+        return original->state == UNIT_NEW || original->state == UNIT_OPENING ? original : NULL;
+}
+
 static void looked(Unit *u, const StoreIdentity *id)
 {
         Unit *other = g_hash_table_lookup(u->manager->units_by_store, id);
 
-        if (u->alias && !u->alias_seen && other != u->alias) {
-                /* recorded as the same thing, but it no longer is */
-                if (u->alias->has_store_id && unit_split(u) < 0) {
-                        unit_away(u, "No identity could be made");
-                        return;
-                }
-                if (u->alias) { /* not yet known what the other is */
-                        loop_timer_in(u->manager->loop, &u->retry, CLOSING_RETRY);
-                        return;
-                }
-        }
-        if (!other || other == u) {
+        if (other && other != u && other->state < UNIT_CLOSING)
+                meet_served(u, other);
+        else if (other && other != u)
+                meet_leaving(u, other);
+        else if (unseen_original(u))
+                /* if that is another thing, the identity is its, not ours */
+                loop_timer_in(u->manager->loop, &u->retry, ORIGINAL_RETRY);
+        else if (unit_claim(u) < 0)
+                unit_away(u, "No identity could be made");
+        else {
                 claim_store_id(u, id);
                 unit_open(u);
-        } else if (other->state < UNIT_CLOSING)
-                meet_served(u, other);
-        else
-                meet_leaving(u, other);
+        }
 }
 
 static void look_done(LoopJob *job)

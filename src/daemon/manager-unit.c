@@ -142,6 +142,7 @@ void units_init(Manager *m)
 {
         m->units = g_hash_table_new(g_str_hash, g_str_equal);
         m->units_by_key = g_hash_table_new(g_str_hash, g_str_equal);
+        m->claims = g_hash_table_new(g_str_hash, g_str_equal);
         m->units_by_store = g_hash_table_new(store_id_hash, store_id_equal);
         m->republish = g_hash_table_new(NULL, NULL);
         m->dropped = g_ptr_array_new();
@@ -157,6 +158,7 @@ void units_done(Manager *m)
         g_ptr_array_unref(m->dropped);
         g_hash_table_unref(m->republish);
         g_hash_table_unref(m->units_by_store);
+        g_hash_table_unref(m->claims);
         g_hash_table_unref(m->units_by_key);
         g_hash_table_unref(m->units);
         if (m->unit_order)
@@ -201,7 +203,10 @@ void unit_list(Unit *u)
         g_hash_table_replace(m->units_by_key, u->key, u);
         if (u->alias)
                 return;
+        /* two that are recorded as one: until both have been seen, the first one is shown */
         old = g_hash_table_lookup(m->units, u->uuid);
+        if (old && old->listed && g_hash_table_lookup(m->claims, u->uuid) != u)
+                return;
         if (old)
                 unit_unlist_uuid(old);
         unit_list_uuid(u);
@@ -283,20 +288,12 @@ static void unit_retired(Unit *u)
         loop_timer_in(u->manager->loop, &u->retry, NSEC_PER_SEC);
 }
 
-static void unit_leave_alias(Unit *u)
-{
-        Unit *real = TAKE_PTR(u->alias);
-
-        if (!real)
-                return;
-        g_ptr_array_remove(real->aliases, u);
-        unit_release(real);
-}
-
 static void unit_retire(Unit *u)
 {
         loop_timer_cancel(u->manager->loop, &u->retry);
         unit_unlist(u);
+        if (g_hash_table_lookup(u->manager->claims, u->uuid) == u)
+                g_hash_table_remove(u->manager->claims, u->uuid);
         unit_leave_alias(u);
         if (u->predecessor) {
                 u->predecessor->successor = NULL;
@@ -321,36 +318,56 @@ void unit_release(Unit *u)
 
 /* ---- aliases: one store, several keys -------------------------------------------------------- */
 
-void unit_make_alias(Unit *u, Unit *real, bool seen)
+void unit_make_alias(Unit *u, Unit *real)
 {
-        if (u->alias == real) {
-                u->alias_seen |= seen;
+        if (u->alias == real)
                 return;
-        }
-        unit_unlist_uuid(u);
         unit_leave_alias(u);
         unit_hold(real);
         if (!real->aliases)
                 real->aliases = g_ptr_array_new();
         g_ptr_array_add(real->aliases, u);
         u->alias = real;
-        u->alias_seen = seen;
+        unit_unlist_uuid(u);
+        if (real->listed && g_hash_table_lookup(u->manager->units, real->uuid) != real)
+                unit_list_uuid(real);
         unit_drop_lu(u);
         unit_republish(u);
 }
 
-int unit_split(Unit *u)
+void unit_leave_alias(Unit *u)
 {
+        Unit *real = TAKE_PTR(u->alias);
+
+        if (!real)
+                return;
+        g_ptr_array_remove(real->aliases, u);
+        unit_republish(u);
+        unit_release(real);
+}
+
+int unit_claim(Unit *u)
+{
+        Manager *m = u->manager;
+        Unit *claimant = g_hash_table_lookup(m->claims, u->uuid), *shown;
         int r;
 
-        unit_leave_alias(u);
-        identities_renew(u->manager->identities, u->key);
-        r = unit_identify(u);
-        if (r < 0)
-                return r;
-        if (u->listed)
-                unit_list_uuid(u);
-        unit_republish(u);
+        if (claimant && claimant != u) {
+                unit_unlist_uuid(u);
+                identities_renew(m->identities, u->key);
+                r = unit_identify(u);
+                if (r < 0)
+                        return r;
+                unit_drop_lu(u);
+                unit_republish(u);
+        }
+        g_hash_table_replace(m->claims, u->uuid, u);
+        shown = g_hash_table_lookup(m->units, u->uuid);
+        if (!u->listed || shown == u)
+                return 0;
+        if (shown)
+                unit_unlist_uuid(shown);
+        unit_list_uuid(u);
         return 0;
 }
 
@@ -453,6 +470,8 @@ void unit_update(Unit *u, const LunSpec *l)
         bool reopen = (u->store_readonly && !l->readonly) || old->size != l->size;
 
         u->spec = lun_spec_dup(l);
+        g_free(u->spec->path); /* l may call it by another name */
+        u->spec->path = g_strdup(old->path);
         if (u->lu && (old->readonly != l->readonly || old->write_cache != l->write_cache))
                 unit_change(u, u->lu, LU_CHANGE_STATE, NULL, NULL);
         if (u->store && reopen)

@@ -137,8 +137,7 @@ static int check_lun(Plan *p, const LunSpec *l)
         return 0;
 }
 
-/* Is u mapped by a target that this change leaves as it is? */
-static const Target *other_owner(const Plan *p, const Unit *u)
+static const Target *untouched_owner(const Plan *p, const Unit *u)
 {
         for (guint i = 0; u->owners && i < u->owners->len; i++) {
                 Target *t = g_array_index(u->owners, UnitOwner, i).target;
@@ -146,13 +145,18 @@ static const Target *other_owner(const Plan *p, const Unit *u)
                 if (!g_hash_table_contains(p->e->planned, t->name))
                         return t;
         }
-        for (guint i = 0; u->aliases && i < u->aliases->len; i++) {
-                const Target *t = other_owner(p, g_ptr_array_index(u->aliases, i));
-
-                if (t)
-                        return t;
-        }
         return NULL;
+}
+
+/* Is what serves u mapped, under any name, by a target that this change leaves as it is? */
+static const Target *other_owner(const Plan *p, Unit *u)
+{
+        const Unit *real = unit_resolve(u);
+        const Target *t = untouched_owner(p, real);
+
+        for (guint i = 0; !t && real->aliases && i < real->aliases->len; i++)
+                t = untouched_owner(p, g_ptr_array_index(real->aliases, i));
+        return t;
 }
 
 static int refuse_conflict(Plan *p, const LunSpec *l, const char *target, const LunSpec *other)
@@ -166,9 +170,9 @@ static int refuse_conflict(Plan *p, const LunSpec *l, const char *target, const 
         return refuse(p, ERROR_INVALID, l->at, NULL, text);
 }
 
-/* A recorded identity that somebody else has: the same thing under two names, as was seen once. One
+/* An identity that is recorded twice is that of one thing under two names, as was seen once; one
  * that is written twice is a mistake. */
-static int adopt_identity(Plan *p, const LunSpec *l, Unit *u, Unit *predecessor)
+static int check_identity(Plan *p, const LunSpec *l, Unit *u, Unit *predecessor)
 {
         Edit *e = p->e;
         Unit *other = g_hash_table_lookup(e->candidates_uuid, u->uuid);
@@ -180,17 +184,12 @@ static int adopt_identity(Plan *p, const LunSpec *l, Unit *u, Unit *predecessor)
                 g_hash_table_insert(e->candidates_uuid, u->uuid, u);
                 return 0;
         }
-        if (l->uuid || other->spec->uuid) {
-                text = g_strdup_printf(
-                        "%s is the identity of %s (%s:%u)", u->uuid, unit_name(other),
-                        other->spec->at.file ? other->spec->at.file : "-", other->spec->at.line);
-                return refuse(p, ERROR_EXISTS, l->at, "uuid", text);
-        }
-        if (lun_specs_agree(u->spec, other->spec))
-                unit_make_alias(u, unit_resolve(other), false);
-        else
-                return refuse_conflict(p, l, unit_name(other), other->spec);
-        return 0;
+        if (!l->uuid && !other->spec->uuid)
+                return 0;
+        text = g_strdup_printf("%s is the identity of %s (%s:%u)", u->uuid, unit_name(other),
+                               other->spec->at.file ? other->spec->at.file : "-",
+                               other->spec->at.line);
+        return refuse(p, ERROR_EXISTS, l->at, "uuid", text);
 }
 
 static int new_candidate(Plan *p, const LunSpec *l, char *key, Unit *predecessor, Unit **ret)
@@ -213,20 +212,40 @@ static int new_candidate(Plan *p, const LunSpec *l, char *key, Unit *predecessor
                 predecessor->successor = unit_ref(u);
         }
         *ret = u;
-        return adopt_identity(p, l, u, predecessor);
+        return check_identity(p, l, u, predecessor);
+}
+
+/* What this change has planned for the unit already, under any of its names. */
+static const LunSpec *plan_once(Plan *p, const char *key, const LunSpec *l)
+{
+        GHashTable *planned = p->e->planned_luns;
+        const LunSpec *other = g_hash_table_lookup(planned, key);
+
+        if (!other)
+                g_hash_table_insert(planned, g_strdup(key), (gpointer)l);
+        return other;
+}
+
+static void plan_update(Plan *p, Unit *u, const LunSpec *l)
+{
+        UnitUpdate update = { u, l };
+
+        g_array_append_val(p->e->updates, update);
 }
 
 static int plan_running(Plan *p, const LunSpec *l, char *key, Unit *old, Unit **ret)
 {
+        Unit *real = unit_resolve(old);
         bool same = lun_specs_agree(old->spec, l);
         bool in_place = same || lun_specs_compatible(old->spec, l);
         const Target *owner = same ? NULL : other_owner(p, old);
-        UnitUpdate update = { old, l };
+        const LunSpec *other = real == old ? NULL : plan_once(p, real->key, l);
         int r;
 
-        if (owner) {
+        if (owner || (other && !lun_specs_agree(other, l))) {
                 g_free(key);
-                return refuse_conflict(p, l, owner->name, old->spec);
+                return refuse_conflict(p, l, owner ? owner->name : unit_name(real),
+                                       owner ? real->spec : other);
         }
         if (!in_place) {
                 r = check_in_use(p, l->at, "replace the LUN under them");
@@ -238,7 +257,9 @@ static int plan_running(Plan *p, const LunSpec *l, char *key, Unit *old, Unit **
         }
         g_free(key);
         if (!same)
-                g_array_append_val(p->e->updates, update);
+                plan_update(p, old, l);
+        if (!same && real != old)
+                plan_update(p, real, l);
         *ret = old;
         return 0;
 }
@@ -249,26 +270,19 @@ static int plan_unit(Plan *p, const LunSpec *l, Unit **ret)
         Edit *e = p->e;
         char *key = identity_key(p->spec->name, l);
         Unit *u = g_hash_table_lookup(e->candidates, key);
-        const LunSpec *planned = g_hash_table_lookup(e->planned_luns, key);
+        const LunSpec *planned = plan_once(p, key, l);
 
         *ret = NULL;
         if (planned && !lun_specs_agree(planned, l)) {
                 g_free(key);
                 return refuse_conflict(p, l, "another target", planned);
         }
-        if (!planned)
-                g_hash_table_insert(e->planned_luns, g_strdup(key), (gpointer)l);
         if (u) {
                 *ret = u;
                 g_free(key);
                 return 0;
         }
         u = g_hash_table_lookup(e->manager->units_by_key, key);
-        if (u && planned) { /* the update is noted already */
-                *ret = u;
-                g_free(key);
-                return 0;
-        }
         if (u)
                 return plan_running(p, l, key, u, ret);
         return new_candidate(p, l, key, NULL, ret);

@@ -84,6 +84,17 @@ static int take_portals(const Given *g, Options *o)
         return 0;
 }
 
+static int take_bus(const Given *g, Options *o)
+{
+        if (!g->bus || STREQ(g->bus, "none"))
+                return 0;
+        if (!STREQ(g->bus, "system") && !STREQ(g->bus, "session") && !strchr(g->bus, ':'))
+                return complain("--bus=%s: expected none, system, session or a D-Bus address",
+                                g->bus);
+        o->bus = g_strdup(g->bus);
+        return 0;
+}
+
 static int take_numbers(const Given *g, Options *o)
 {
         if (g->workers < 0 || g->workers > WORKERS_MAX)
@@ -135,8 +146,6 @@ static void take_paths(const Given *g, Options *o)
         o->runtime_dir = or_default(g->runtime_dir, "RUNTIME_DIRECTORY", runtime);
         o->control_socket =
                 g->control_socket ? g_strdup(g->control_socket) : default_control_socket(g, o);
-        if (g->bus && !STREQ(g->bus, "none"))
-                o->bus = g_strdup(g->bus);
         if (!g->opener || !STREQ(g->opener, "none"))
                 o->opener_socket = g_strdup(g->opener ? g->opener : OPEN_SOCKET_PATH);
 }
@@ -165,6 +174,8 @@ int options_parse(Options *o, int argc, char **argv)
                 r = 1;
         } else if (r >= 0) {
                 r = take_portals(&g, o);
+                if (r >= 0)
+                        r = take_bus(&g, o);
                 if (r >= 0)
                         r = take_numbers(&g, o);
                 if (r >= 0)
