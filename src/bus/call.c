@@ -261,6 +261,17 @@ static bool too_many(const BusConnection *c, sd_bus_message *m)
         return n >= CALLS_PER_SENDER_MAX;
 }
 
+Call *call_start_reading(BusConnection *c, sd_bus_message *m, const MethodRow *row)
+{
+        Call *call;
+
+        if (c->server->stopping || too_many(c, m))
+                return NULL;
+        call = call_new(c, m, row);
+        call->running = true;
+        return call;
+}
+
 int call_entry(sd_bus_message *m, void *userdata, sd_bus_error *e)
 {
         const ObjectRef *object = userdata;

