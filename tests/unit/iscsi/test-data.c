@@ -489,7 +489,6 @@ static void test_data_out_faults(void)
         world_done(&w);
 }
 
-/* The same burst again; data for a READ; data for nobody; data after everything. */
 /* RFC 7143 7.9: an implied digest error. It ends the command, not the session. */
 static void test_wrong_datasn(void)
 {
@@ -498,14 +497,14 @@ static void test_wrong_datasn(void)
         uint32_t itt, ttt;
         _pdu_ Pdu pdu = { 0 };
 
-        itt = send_write(p, 0, 16, 8192, 0);
+        itt = send_write(p, 0xa0, 16, 8192, 0);
         ttt = expect_r2t(p, itt, 0, 0, 8192);
         send_data_from(p, itt, ttt, 1, 0, 4096, false);
         peer_expect_nothing(p);
         send_data_from(p, itt, ttt, 1, 4096, 4096, true);
         peer_expect(p, OP_SCSI_RESPONSE, &pdu);
         g_assert_cmpuint(pdu.bhs[BHS_STATUS], ==, 2);
-        itt = send_write(p, 0, 16, 8192, 0);
+        itt = send_write(p, 0xa0, 16, 8192, 0);
         ttt = expect_r2t(p, itt, 0, 0, 8192);
         send_data_from(p, itt, ttt, 0, 0, 8192, true);
         peer_expect(p, OP_SCSI_RESPONSE, &pdu);
@@ -513,6 +512,7 @@ static void test_wrong_datasn(void)
         world_done(&w);
 }
 
+/* The same burst again; data for a READ; data for nobody; data after everything. */
 static void test_data_out_nobody(void)
 {
         World w;
