@@ -136,6 +136,9 @@ void fault_cache_crash(FaultCache *c)
                 p->valid &= (uint8_t)~p->dirty;
                 set_clean(p, 0xff);
         }
+        /* What is read next comes from the inner store, as after a loss of power. */
+        if (c->n_readers == 0 && !c->writer)
+                drop_clean(c, false);
         pthread_mutex_unlock(&c->mutex);
 }
 
