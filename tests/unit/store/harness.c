@@ -212,13 +212,15 @@ void op_submit(Op *op, StoreChannel *ch, StoreOp what, uint32_t flags, uint64_t 
 int op_wait(Bed *b, Op *op)
 {
         gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+        uint64_t step = 10 * NSEC_PER_USEC;
 
         while (op->completions == 0) {
                 if (sim_step(b->sim))
                         continue;
                 if (g_get_monotonic_time() > deadline)
                         g_error("a request has not completed");
-                sim_advance(b->sim, 10 * NSEC_PER_USEC);
+                sim_advance(b->sim, step);
+                step = MIN(step * 2, NSEC_PER_MSEC);
                 g_usleep(10);
         }
         g_assert_cmpuint(op->completions, ==, 1);
