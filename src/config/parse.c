@@ -598,7 +598,7 @@ void raw_read_file(Raw *raw, const char *path, Layer layer)
 
 void raw_read_text(Raw *raw, const char *text, size_t length, const char *file, Layer layer)
 {
-        Parser p = { .raw = raw, .file = g_intern_string(file), .layer = layer };
+        Parser p = { .raw = raw, .file = g_intern_string(file ?: "(text)"), .layer = layer };
 
         if (memchr(text, '\0', length)) {
                 problem_error(raw->problems, here(&p, 0), NULL, NULL, "not a text file");
