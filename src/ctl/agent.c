@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <systemd/sd-login.h>
 
 #include "base/base.h"
 #include "ctl/agent.h"
@@ -15,13 +16,16 @@ static pid_t agent_pid;
 
 static void run_child(int notify)
 {
+        /* A desktop's agent comes before ours; but polkit looks for such only within a login
+         * session, and outside of one it would not find ours either (polkit 122). */
+        const char *fallback = sd_pid_get_session(getppid(), NULL) >= 0 ? "--fallback" : NULL;
         char fd[16];
         int keep = fcntl(notify, F_DUPFD, 3); /* without close-on-exec */
 
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
         (void)snprintf(fd, sizeof(fd), "%d", keep);
         if (keep >= 0)
-                execlp("pkttyagent", "pkttyagent", "--notify-fd", fd, "--fallback", NULL);
+                execlp("pkttyagent", "pkttyagent", "--notify-fd", fd, fallback, NULL);
         _exit(127);
 }
 

@@ -282,10 +282,10 @@ int ctl_report_error(Ctl *c, int code, const sd_bus_error *error)
         g_autofree char *text = g_strjoinv("--force", parts); /* as it is called here */
         const char *hint = "";
 
-        if (sd_bus_error_has_name(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
-                hint = "\nThis takes a password: run it on a terminal and without "
-                       "--no-ask-password, or as root.";
-        else if (code == EXIT_CODE_DENIED && geteuid() != 0)
+        if (sd_bus_error_has_name(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED)) {
+                text[strcspn(text, ";")] = '\0'; /* what follows is for who calls the method */
+                hint = ".\nRun it on a terminal and without --no-ask-password, or as root.";
+        } else if (code == EXIT_CODE_DENIED && geteuid() != 0)
                 hint = "\npolkit decides who may do this; root always may.";
         else if (code == EXIT_CODE_NOT_RUNNING)
                 hint = "\nSee: systemctl status tgtd.service";

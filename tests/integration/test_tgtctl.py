@@ -5,9 +5,7 @@ completion; and what it says without a daemon."""
 import contextlib
 import json
 import os
-import pty
 import re
-import select
 import shutil
 import signal
 import subprocess
@@ -15,6 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import terminal  # noqa: E402
 import tgt  # noqa: E402
 
 OK, FAILURE, USAGE, NOT_RUNNING, NOT_FOUND, DENIED, CONFLICT = range(7)
@@ -563,30 +562,9 @@ def test_a_stranger_cannot_write_on_the_terminal():
 
 def on_terminal(d, *argv, columns=80, env=None, answer=()):
     """Output of tgtctl on a terminal; answer: (what to wait for, what to type) pairs."""
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.environ.clear()
-        os.environ.update({**CLEAN, "TERM": "xterm", "LC_ALL": "C.UTF-8", "TGT_PAGER": "",
-                           "COLUMNS": str(columns), **(env or {})})
-        os.execv(tgt.TGTCTL, [tgt.TGTCTL, "--socket", os.path.join(d.runtime, "control"), *argv])
-    out, answer = b"", list(answer)
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        if not select.select([fd], [], [], 0.2)[0]:
-            continue
-        try:
-            chunk = os.read(fd, 4096)
-        except OSError:
-            break
-        if not chunk:
-            break
-        out += chunk
-        if answer and answer[0][0].encode() in out:
-            time.sleep(0.1)
-            os.write(fd, answer.pop(0)[1].encode())
-    status = os.waitpid(pid, 0)[1]
-    os.close(fd)
-    return os.waitstatus_to_exitcode(status), out.decode().replace("\r\n", "\n")
+    return terminal.run([tgt.TGTCTL, "--socket", os.path.join(d.runtime, "control"), *argv], answer,
+                        {**CLEAN, "TERM": "xterm", "LC_ALL": "C.UTF-8", "TGT_PAGER": "",
+                         "COLUMNS": str(columns), **(env or {})})
 
 
 def test_terminal():
