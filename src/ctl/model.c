@@ -312,23 +312,44 @@ int model_target(Ctl *c, const char *path, json_t **ret)
         return EXIT_CODE_OK;
 }
 
-static int append_accounts(Ctl *c, const char *name, json_t *list)
+static int get_property(Ctl *c, const char *path, const char *interface, const char *name,
+                        json_t **ret)
 {
-        _cleanup_json_ json_t *target = NULL;
-        g_autofree char *path = NULL, *full = NULL;
-        json_t *account;
-        size_t i;
-        int code = model_resolve(c, name, &full, &path);
+        sd_bus_message *m = NULL, *reply = NULL;
+        int r, code = ctl_method(c, path, "org.freedesktop.DBus.Properties", "Get", &m);
 
-        if (code == EXIT_CODE_OK)
-                code = ctl_get_all(c, path, IFACE("Target"), &target);
-        if (code == EXIT_CODE_OK)
-                code = name_entries(c, target, path, "Accounts", "account", "Direction", "User");
-        json_array_foreach (json_object_get(target, "Accounts"), i, account)
-                if (json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "Target", full, "User",
+        if (code != EXIT_CODE_OK)
+                return code;
+        r = sd_bus_message_append(m, "ss", interface, name);
+        if (r < 0) {
+                sd_bus_message_unref(m);
+                return ctl_bad_message(c, r);
+        }
+        code = ctl_invoke(c, m, &reply);
+        if (code != EXIT_CODE_OK)
+                return code;
+        r = message_read_json(reply, ret);
+        sd_bus_message_unref(reply);
+        return r < 0 ? ctl_bad_message(c, r) : EXIT_CODE_OK;
+}
+
+static int append_accounts(Ctl *c, const char *name, const char *path, json_t *list)
+{
+        _cleanup_json_ json_t *paths = NULL;
+        json_t *object;
+        size_t i;
+        int code = get_property(c, path, IFACE("Target"), "Accounts", &paths);
+
+        json_array_foreach (paths, i, object) {
+                _cleanup_json_ json_t *account = entry_from_path(json_string_value(object), path,
+                                                                 "account", "Direction", "User");
+
+                if (!account ||
+                    json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "Target", name, "User",
                                                           json_text(account, "User"), "Direction",
                                                           json_text(account, "Direction"))) < 0)
-                        return ctl_bad_message(c, -ENOMEM);
+                        return ctl_bad_message(c, -EBADMSG);
+        }
         return code;
 }
 
@@ -353,15 +374,21 @@ int model_accounts(Ctl *c, char *const *names, json_t **ret)
         size_t i;
         int code = EXIT_CODE_OK;
 
-        for (; names && *names && code == EXIT_CODE_OK; names++)
-                code = append_accounts(c, *names, list);
+        for (; names && *names && code == EXIT_CODE_OK; names++) {
+                g_autofree char *name = NULL, *path = NULL;
+
+                code = model_resolve(c, *names, &name, &path);
+                if (code == EXIT_CODE_OK)
+                        code = append_accounts(c, name, path, list);
+        }
         if (!names) {
                 code = append_discovery_accounts(c, list);
                 if (code == EXIT_CODE_OK)
                         code = model_targets(c, &targets);
                 json_array_foreach (targets, i, target)
                         if (code == EXIT_CODE_OK)
-                                code = append_accounts(c, json_text(target, "Name"), list);
+                                code = append_accounts(c, json_text(target, "Name"),
+                                                       json_text(target, "Object"), list);
         }
         if (code == EXIT_CODE_OK)
                 *ret = TAKE_PTR(list);
