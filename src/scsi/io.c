@@ -3,14 +3,35 @@
 
 /* Requests to the store, and what becomes of them when their task is given up. */
 
+/* A flush that was answered before it was done (IMMED) and then failed: nobody but the
+ * administrator can still be told. */
+static void report_flush(const Io *io)
+{
+        const ScsiHost *host = &io->worker->host;
+        ScsiEvent event = {
+                .kind = io->req.result == -ENODEV ? SCSI_EVENT_UNIT_GONE : SCSI_EVENT_IO_ERROR,
+                .target = "",
+                .initiator = "",
+                .lu = io->lu,
+                .error = io->req.result,
+                .opcode = 0x35,
+        };
+
+        if (io->req.op == STORE_FLUSH && io->req.result < 0 && host->event)
+                host->event(host->userdata, &event);
+}
+
 static void io_done(StoreRequest *req)
 {
         Io *io = CONTAINER_OF(req, Io, req);
 
-        if (io->task)
+        io->submitted = false;
+        if (io->task) {
                 task_advance(io->task, req->result);
-        else
-                io_free(io);
+                return;
+        }
+        report_flush(io);
+        io_free(io);
 }
 
 static Io *io_new(Task *task)
@@ -123,6 +144,8 @@ void io_detach(Task *task)
         int r;
 
         make_ghost(io, task->slot);
-        if (io_issue(io, &r))
+        if (io_issue(io, &r)) {
+                report_flush(io);
                 io_free(io);
+        }
 }

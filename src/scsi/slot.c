@@ -358,7 +358,7 @@ static void give_up(LuSlot *slot, const CoordOp *op, Task *task)
                 task_give_up(task, tas ? GIVE_UP_TASK_ABORTED : GIVE_UP_SILENT);
                 return;
         case COORD_ABORT_IO:
-                if (!task->io)
+                if (!task->io || !task->io->submitted)
                         return;
                 task_check(task, SENSE_ABORTED_COMMAND, ASC_NONE);
                 task_give_up(task, GIVE_UP_COMPLETE);

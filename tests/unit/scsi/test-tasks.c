@@ -494,6 +494,52 @@ static void test_overtaken(void)
         teardown(&f);
 }
 
+static bool flush_is_over(void *userdata)
+{
+        return fake_store_stats(userdata).completed > 0;
+}
+
+/* Given up while it waits for the coordinator, its request being over: no ghost of that. */
+static void test_abort_between(void)
+{
+        LuConfig config = default_config;
+        Fixture f;
+        Command *c;
+        LuStats s;
+
+        config.removable = true;
+        setup_config(&f, &config);
+        fake_store_hold(f.store);
+        c = command_new(f.a, 1, CDB(0x1b, 0, 0, 0, 2, 0)); /* flush, then eject */
+        command_start(c);
+        settle(&f);
+        g_assert_cmpuint(fake_store_held(f.store), ==, 1);
+        fake_store_release_one(f.store, 0);
+        g_assert_true(wait_for(&f.w, flush_is_over, f.store));
+        g_assert_cmpint(c->outcome, ==, PENDING);
+        g_assert_nonnull(c->task.coord_op);
+        nexus_free(f.a);
+        f.a = NULL;
+        g_assert_cmpint(c->outcome, ==, ABORTED);
+        lu_stats(f.lu, &s);
+        g_assert_cmpuint(s.ghosts, ==, 0);
+        command_free(c);
+        teardown(&f);
+}
+
+/* IMMED: the failure of a flush that was answered is told to the administrator. */
+static void test_flush_fails(void)
+{
+        Fixture f;
+
+        setup(&f);
+        fake_store_fail(f.store, 1 << STORE_FLUSH, -EIO);
+        g_assert_true(good(f.a, 1, CDB(0x35, 2)));
+        settle(&f);
+        g_assert_cmpuint(f.w.events[SCSI_EVENT_IO_ERROR], ==, 1);
+        teardown(&f);
+}
+
 /* ---- order ------------------------------------------------------------------------------------
  */
 
@@ -805,6 +851,8 @@ int main(int argc, char *argv[])
         g_test_add_func("/scsi/tasks/retire-another", test_retire_another);
         g_test_add_func("/scsi/tasks/exchange", test_exchange);
         g_test_add_func("/scsi/tasks/overtaken", test_overtaken);
+        g_test_add_func("/scsi/tasks/abort-between", test_abort_between);
+        g_test_add_func("/scsi/tasks/flush-fails", test_flush_fails);
         g_test_add_func("/scsi/tasks/ordered", test_ordered);
         g_test_add_func("/scsi/tasks/ordered-many", test_ordered_many);
         g_test_add_func("/scsi/tasks/ordered-aborted", test_ordered_aborted);
