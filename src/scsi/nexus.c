@@ -212,8 +212,7 @@ static void keep_itl(Itl *to, Itl *from)
 int scsi_nexus_remap(ScsiNexus *nexus, LunMap *map)
 {
         Itl *old = nexus->itls, *itls;
-        size_t n_old = nexus->n_itls, n;
-        bool changed = false;
+        size_t n_old = nexus->n_itls, n_kept = 0, n;
         int r;
 
         r = make_itls(nexus, map, &itls, &n);
@@ -226,10 +225,10 @@ int scsi_nexus_remap(ScsiNexus *nexus, LunMap *map)
         for (size_t i = 0; i < n_old; i++) {
                 Itl *now = nexus_itl(nexus, old[i].lun);
 
-                if (now && now->slot == old[i].slot)
-                        keep_itl(now, &old[i]);
-                else
-                        changed = true;
+                if (!now || now->slot != old[i].slot)
+                        continue;
+                keep_itl(now, &old[i]);
+                n_kept++;
         }
         LIST_FOREACH_SAFE (task, &nexus->tasks, Task, nexus_link) {
                 Itl *now = task->itl ? nexus_itl(nexus, task->itl->lun) : NULL;
@@ -246,11 +245,11 @@ int scsi_nexus_remap(ScsiNexus *nexus, LunMap *map)
 
                 if (!now || now->slot != old[i].slot)
                         itl_give_back(&old[i]);
+                /* who addresses a new one knows already: that it is new says 29/00 */
+                if (now && (n_kept < n || n_kept < n_old))
+                        itl_establish(now, UA_LUNS_CHANGED);
         }
         free_itls(nexus, old, n_old);
-        if (changed || n != n_old)
-                for (size_t i = 0; i < n; i++)
-                        itl_establish(&itls[i], UA_LUNS_CHANGED);
         lun_map_ref(map);
         lun_map_unref(nexus->map);
         nexus->map = map;

@@ -494,12 +494,17 @@ static void test_write_same(void)
         expect_good(run_out(f.n, 1, CDB(0x41, 8, 0, 0, 0, 0, 0, 0, 4, 0), zero, BS));
         g_assert_cmpmem(p + 3 * BS, BS, zero, BS);
         g_assert_cmpmem(p + 5 * BS, BS, one, BS);
-        /* NDOB needs no data; 0 blocks are all to the end */
+        /* NDOB needs no data; WSNZ says that 0 blocks are none */
         memset(p, 'a', SIZE);
-        expect_good(run_in(f.n, 1, CDB(0x93, 1, 0, 0, 0, 0, 0, 0, 0x10, 0), 0));
+        expect_good(run_in(f.n, 1, CDB(0x93, 1, 0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0x10, 0), 0));
         g_assert_cmpuint(p[0x1000 * BS - 1], ==, 'a');
         g_assert_cmpuint(p[0x1000 * BS], ==, 0);
         g_assert_cmpuint(p[SIZE - 1], ==, 0);
+        expect_sense(run_in(f.n, 1, CDB(0x93, 1, 0, 0), 0), 0x052400);
+        expect_sense(run_out(f.n, 1, CDB(0x41), p, BS), 0x052400);
+        Command *c = run_in(f.n, 1, CDB(0x12, 1, 0xb0, 0, 255, 0), 255);
+        g_assert_cmphex(c->in[4], ==, 1);
+        expect_good(c);
         /* exactly one block of data, no more, no less */
         expect_sense(run_out(f.n, 1, CDB(0x41, 0, 0, 0, 0, 0, 0, 0, 1, 0), p, BS / 2), 0x050e03);
         expect_sense(run_out(f.n, 1, CDB(0x41, 0, 0, 0, 0, 0, 0, 0, 1, 0), p, BS * 2), 0x050e03);
@@ -554,6 +559,8 @@ static void test_readonly(void)
         for (size_t i = 0; i < ELEMENTSOF(writers); i++) {
                 uint8_t cdb[16] = { writers[i][0] };
 
+                cdb[8] = writers[i][1] == 10;
+                cdb[13] = writers[i][1] == 16;
                 expect_sense(run_in(f.n, 1, cdb, writers[i][1], 0), 0x072700);
         }
         c = run_in(f.n, 1, CDB(0x1a, 8, 0x3f, 0, 255, 0), 255);

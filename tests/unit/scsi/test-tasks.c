@@ -724,6 +724,8 @@ static void test_reserve(void)
 
                 if (op->flags & OP_SERVICE_ACTION)
                         cdb[1] = op->service_action;
+                if (op->flags & OP_NOT_ZERO)
+                        cdb[op->length.at + op->length.size - 1] = 1;
                 status = status_of(f.b, cdb, op->cdb_length);
                 g_assert_cmpint(status == SCSI_RESERVATION_CONFLICT, ==,
                                 !(op->flags & OP_PASS_RESERVATION));
