@@ -507,6 +507,7 @@ static int check_claim(Conn *c)
 static int refresh_target(Conn *c)
 {
         Login *l = c->login;
+        AclVerdict verdict;
         IscsiTarget *t;
 
         if (c->worker->shutting_down)
@@ -522,7 +523,8 @@ static int refresh_target(Conn *c)
         iscsi_target_ref(t);
         iscsi_target_unref(l->target);
         l->target = t;
-        return 0;
+        verdict = acl_check(&t->acl, l->initiator, &c->peer);
+        return verdict == ACL_ADMITTED ? 0 : refuse_by_acl(c, verdict);
 }
 
 static int enter_full_feature(Conn *c)

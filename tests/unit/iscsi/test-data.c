@@ -443,6 +443,7 @@ static const FaultRow faults[] = {
         { "right", 0, 0, 0, 8192, true, false, 0 },
         { "part", 0, 0, 0, 4096, false, false, 0 },
         { "beyond the burst", 0, 0, 0, 8193, true, false, REJECT_PROTOCOL_ERROR },
+        { "beyond, and more to come", 0, 0, 0, 8193, false, false, REJECT_PROTOCOL_ERROR },
         { "beyond by offset", 0, 0, 8192, 1, true, false, REJECT_PROTOCOL_ERROR },
         { "offset that wraps", 0, 0, 0xffffffff, 2, true, false, REJECT_PROTOCOL_ERROR },
         { "hole", 0, 0, 512, 512, false, false, REJECT_PROTOCOL_ERROR },
@@ -538,6 +539,33 @@ static void test_data_out_nobody(void)
         peer_expect(p, OP_REJECT, &pdu);
         g_assert_cmphex(pdu.bhs[BHS_RESPONSE], ==, REJECT_PROTOCOL_ERROR);
         peer_expect_closed(p);
+        world_done(&w);
+}
+
+/* Unsolicited data past FirstBurstLength, and past what the command expects. */
+static void test_unsolicited_faults(void)
+{
+        World w;
+        static const struct {
+                uint32_t edtl, n;
+        } rows[] = { { 131072, 65537 }, { 8192, 8193 }, { 8192, 65536 } };
+
+        logged_in(&w);
+        for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+                for (unsigned gated = 0; gated < 2; gated++) {
+                        Peer *p = peer_new(&w, PEER_TCP);
+                        _pdu_ Pdu pdu = { 0 };
+                        uint32_t itt;
+
+                        peer_login(p, NULL);
+                        fake.gate = gated;
+                        itt = send_write(p, 0x20, 256, rows[i].edtl, 0);
+                        send_data_from(p, itt, TAG_NONE, 0, 0, rows[i].n, false);
+                        peer_expect(p, OP_REJECT, &pdu);
+                        g_assert_cmphex(pdu.bhs[BHS_RESPONSE], ==, REJECT_PROTOCOL_ERROR);
+                        peer_expect_closed(p);
+                        peer_free(p);
+                }
         world_done(&w);
 }
 
@@ -876,6 +904,7 @@ int main(int argc, char **argv)
         g_test_add_func("/iscsi/data/direct", test_direct);
         g_test_add_func("/iscsi/data/data-out-faults", test_data_out_faults);
         g_test_add_func("/iscsi/data/data-out-nobody", test_data_out_nobody);
+        g_test_add_func("/iscsi/data/unsolicited-faults", test_unsolicited_faults);
         g_test_add_func("/iscsi/data/bad-commands", test_bad_commands);
         g_test_add_func("/iscsi/data/too-long", test_too_long);
         g_test_add_func("/iscsi/data/abort-while-data-comes", test_abort_while_data_comes);

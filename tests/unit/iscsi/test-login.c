@@ -420,6 +420,15 @@ static void test_chap_refused(gconstpointer data)
                 g_assert_cmphex(peer_login_step(p, 0x81, text, &pdu), ==, rows[i].status);
                 peer_expect_closed(p);
         }
+        /* a right beginning is not enough, nor is more than enough */
+        for (unsigned i = 0; i < 2; i++) {
+                Peer *p = challenged(&w, kind(data), 5, &pdu);
+                g_autofree char *r = chap_answer(&pdu, 5, "wonderland123", false);
+                g_autofree char *text = g_strdup_printf("CHAP_N=alice|CHAP_R=%.*s%s", i ? 34 : 32,
+                                                        r, i ? "00" : "");
+
+                g_assert_cmphex(peer_login_step(p, 0x81, text, &pdu), ==, 0x0201);
+        }
         /* ways around it */
         static const struct {
                 uint8_t flags;
