@@ -21,6 +21,15 @@ typedef struct Pending {
         bool sessions; /* NSessions has */
 } Pending;
 
+/* The manager's own properties as they were last told: it reports every turn in which something
+ * may have moved, and mostly nothing of this has. */
+typedef struct Told {
+        const char *state; /* interned */
+        uint64_t generation;
+        unsigned n_targets, n_sessions;
+        size_t n_units;
+} Told;
+
 struct Signals {
         BusServer *server;
         sd_event_source *source; /* armed while something is pending */
@@ -29,6 +38,7 @@ struct Signals {
         GHashTable *below;       /* target -> strv of the paths below it that were announced */
         char **portals;          /* announced */
         bool portals_changed;
+        Told told;
         RateLimit rejected;
 };
 
@@ -56,30 +66,31 @@ static bool strv_has(char **strv, const char *s)
 
 /* ---- saying it, on every connection ---- */
 
-typedef enum EmitKind { EMIT_ADDED, EMIT_REMOVED, EMIT_CHANGED, EMIT_SESSIONS } EmitKind;
+typedef enum EmitKind { EMIT_ADDED, EMIT_REMOVED, EMIT_CHANGED } EmitKind;
 
-static int emit_on(sd_bus *bus, EmitKind kind, const char *path, const char *interface)
+static int emit_on(sd_bus *bus, EmitKind kind, const char *path, const char *interface,
+                   char **properties)
 {
         switch (kind) {
         case EMIT_ADDED:
                 return sd_bus_emit_interfaces_added(bus, path, interface, NULL);
         case EMIT_REMOVED:
                 return sd_bus_emit_interfaces_removed(bus, path, interface, NULL);
-        case EMIT_SESSIONS:
-                return sd_bus_emit_properties_changed(bus, path, interface, "NSessions", NULL);
         default:
-                return sd_bus_emit_properties_changed_strv(bus, path, interface, NULL);
+                return sd_bus_emit_properties_changed_strv(bus, path, interface, properties);
         }
 }
 
-static void emit(Signals *s, EmitKind kind, const char *path, const char *interface)
+/* properties: of EMIT_CHANGED; NULL: all that can change. */
+static void emit(Signals *s, EmitKind kind, const char *path, const char *interface,
+                 char **properties)
 {
         LIST_FOREACH_SAFE (c, &s->server->connections, BusConnection, node) {
                 int r;
 
                 if (!c->bus)
                         continue;
-                r = emit_on(c->bus, kind, path, interface);
+                r = emit_on(c->bus, kind, path, interface, properties);
                 if (r < 0)
                         log_debug("Cannot send a signal about %s: %s", path, g_strerror(-r));
                 connection_check_queue(c);
@@ -96,10 +107,11 @@ static void emit_difference(Signals *s, char **before, char **after, const char 
 {
         for (char **p = before; p && *p; p++)
                 if (!strv_has(after, *p))
-                        emit(s, EMIT_REMOVED, *p, interface ? interface : interface_below(*p));
+                        emit(s, EMIT_REMOVED, *p, interface ? interface : interface_below(*p),
+                             NULL);
         for (char **p = after; p && *p; p++)
                 if (!strv_has(before, *p))
-                        emit(s, EMIT_ADDED, *p, interface ? interface : interface_below(*p));
+                        emit(s, EMIT_ADDED, *p, interface ? interface : interface_below(*p), NULL);
 }
 
 static void flush_below(Signals *s, const char *target)
@@ -145,21 +157,61 @@ static bool exists(Manager *m, const Pending *p)
         }
 }
 
+static Told told_now(Manager *m)
+{
+        return (Told){
+                .state = g_intern_string(manager_state(m)),
+                .generation = manager_generation(m),
+                .n_targets = g_hash_table_size(manager_desired(m)->targets),
+                .n_sessions = manager_n_sessions(m, NULL),
+                .n_units = manager_n_units(m),
+        };
+}
+
+static void flush_manager(Signals *s)
+{
+        Told now = told_now(s->server->manager), *old = &s->told;
+        const char *names[8];
+        size_t n = 0;
+
+        if (now.state != old->state)
+                names[n++] = "State";
+        if (now.n_targets != old->n_targets)
+                names[n++] = "NTargets";
+        if (now.n_units != old->n_units)
+                names[n++] = "NLogicalUnits";
+        if (now.n_sessions != old->n_sessions)
+                names[n++] = "NSessions";
+        if (now.generation != old->generation) {
+                names[n++] = "Generation";
+                names[n++] = "DiscoveryAccounts"; /* part of what is configured */
+        }
+        names[n] = NULL;
+        s->told = now;
+        if (n > 0)
+                emit(s, EMIT_CHANGED, BUS_ROOT, INTERFACE_MANAGER, (char **)names);
+}
+
 static void flush_one(Signals *s, const Pending *p)
 {
+        static const char *const n_sessions[] = { "NSessions", NULL };
         const char *interface = interface_of(p->kind);
         bool now = exists(s->server->manager, p);
 
+        if (p->kind == OBJECT_MANAGER) {
+                flush_manager(s);
+                return;
+        }
         if (p->kind == OBJECT_TARGET && !now)
                 flush_below(s, p->name);
         if (now && !p->existed)
-                emit(s, EMIT_ADDED, p->path, interface);
+                emit(s, EMIT_ADDED, p->path, interface, NULL);
         else if (!now && p->existed)
-                emit(s, EMIT_REMOVED, p->path, interface);
+                emit(s, EMIT_REMOVED, p->path, interface, NULL);
         else if (now && p->all)
-                emit(s, EMIT_CHANGED, p->path, interface);
+                emit(s, EMIT_CHANGED, p->path, interface, NULL);
         else if (now && p->sessions)
-                emit(s, EMIT_SESSIONS, p->path, interface);
+                emit(s, EMIT_CHANGED, p->path, interface, (char **)n_sessions);
         if (p->kind == OBJECT_TARGET && now)
                 flush_below(s, p->name);
 }
@@ -353,6 +405,7 @@ static int take_stock(Signals *s)
         gpointer value;
         int r;
 
+        s->told = told_now(s->server->manager);
         g_hash_table_iter_init(&i, d->targets);
         while (g_hash_table_iter_next(&i, NULL, &value)) {
                 const TargetSpec *t = value;

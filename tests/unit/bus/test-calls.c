@@ -400,7 +400,7 @@ static void test_verify(Fixture *f, const void *data)
 /* ---- signals ---- */
 
 typedef struct Seen {
-        unsigned changed, added, removed, rejected;
+        unsigned changed, manager, added, removed, rejected;
         char *last; /* path */
 } Seen;
 
@@ -411,6 +411,8 @@ static int see(sd_bus_message *m, void *userdata, sd_bus_error *e)
 
         if (STREQ(member, "PropertiesChanged") && STREQ(path, TEST_TARGET_PATH))
                 seen->changed++;
+        else if (STREQ(member, "PropertiesChanged") && STREQ(path, "/org/tgt1"))
+                seen->manager++;
         else if (STREQ(member, "LoginRejected"))
                 seen->rejected++;
         else if (STREQ(member, "InterfacesAdded") || STREQ(member, "InterfacesRemoved")) {
@@ -474,11 +476,13 @@ static void test_signals(Fixture *f, const void *data)
         create(f, TEST_TARGET);
         seen = collect(f);
         g_assert_cmpuint(seen.added, ==, 2); /* target and unit */
+        g_assert_cmpuint(seen.manager, ==, 1);
         g_free(seen.last);
 
         harness_run(f->h, change_often, NULL);
         seen = collect(f);
         g_assert_cmpuint(seen.changed, ==, 1);
+        g_assert_cmpuint(seen.manager, ==, 0); /* nothing of its own is different */
         g_assert_cmpuint(seen.added + seen.removed, ==, 0);
 
         harness_run(f->h, come_and_go, NULL);
@@ -489,6 +493,7 @@ static void test_signals(Fixture *f, const void *data)
         harness_run(f->h, add_session, &id);
         seen = collect(f);
         g_assert_cmpuint(seen.added, ==, 1);
+        g_assert_cmpuint(seen.manager, ==, 1);
         g_assert_cmpstr(seen.last, ==, "/org/tgt1/session/4");
         g_free(seen.last);
 
@@ -673,6 +678,46 @@ static void test_too_many_clients(Fixture *f, const void *data)
         expect_text(f, TEST_TARGET_PATH, IFACE_TARGET, "Name", TEST_TARGET);
 }
 
+static void change_once(Harness *h, void *arg)
+{
+        const ManagerObserver *o = h->manager->observer;
+
+        o->target_changed(h->manager->observer_userdata, TEST_TARGET);
+}
+
+static void count_peers(Harness *h, void *arg)
+{
+        *(unsigned *)arg = h->server->n_peers;
+}
+
+/* A client that asks and never reads is cut off before it takes our memory; others stay. */
+static void test_deaf_client(Fixture *f, const void *data)
+{
+        sd_bus *deaf = harness_peer(f->h), *other;
+        unsigned peers = 0;
+        sd_bus_message *m;
+
+        create(f, TEST_TARGET);
+        m = call(deaf, TEST_TARGET_PATH, "org.freedesktop.DBus.Peer", "Ping", NULL, NULL);
+        sd_bus_message_unref(m);
+        sd_bus_flush_close_unref(f->bus); /* it would be deaf as well */
+        f->bus = NULL;
+        for (unsigned i = 0; i < 4 * PEER_QUEUE_MAX; i++) {
+                harness_run(f->h, change_once, NULL);
+                if (i % 1000 == 0)
+                        harness_run(f->h, count_peers, &peers);
+                if (i % 1000 == 0 && peers == 0)
+                        break;
+        }
+        harness_run(f->h, count_peers, &peers);
+        g_assert_cmpuint(peers, ==, 0);
+        sd_bus_close_unref(deaf);
+        other = harness_peer(f->h);
+        m = call(other, TEST_TARGET_PATH, "org.freedesktop.DBus.Peer", "Ping", NULL, NULL);
+        sd_bus_message_unref(m);
+        sd_bus_flush_close_unref(other);
+}
+
 int main(int argc, char **argv)
 {
         static const struct {
@@ -690,6 +735,7 @@ int main(int argc, char **argv)
                 { "/calls/too-many-calls", test_too_many_calls },
                 { "/calls/client-goes", test_client_goes },
                 { "/calls/too-many-clients", test_too_many_clients },
+                { "/calls/deaf-client", test_deaf_client },
         };
 
         g_test_init(&argc, &argv, NULL);
