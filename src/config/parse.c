@@ -499,13 +499,16 @@ static int open_fragment(Raw *raw, const char *path)
 {
         /* not O_RDONLY alone: a FIFO must not hang the daemon */
         int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+        g_autofree char *clean = NULL;
         int fd = open(path, flags);
 
         if (fd >= 0)
                 return fd;
         if ((errno != EACCES && errno != EPERM) || !raw->open_path)
                 return -errno;
-        return raw->open_path(path, flags, raw->open_userdata);
+        /* who opens for others wants a path without detours */
+        clean = g_canonicalize_filename(path, NULL);
+        return raw->open_path(clean, flags, raw->open_userdata);
 }
 
 /* 1: *ret is the text; 0: the file has been read before. */

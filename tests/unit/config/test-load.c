@@ -298,6 +298,8 @@ static int open_for_us(const char *path, int flags, void *userdata)
 {
         GPtrArray *asked = userdata;
 
+        g_assert_true(g_path_is_absolute(path));
+        g_assert_null(strstr(path, ".."));
         g_ptr_array_add(asked, g_path_get_basename(path));
         return -EPERM;
 }
@@ -310,6 +312,7 @@ static void test_opener(void)
         g_autofree char *path = NULL;
 
         dirs_make(&d);
+        put(&d, "etc/targets.conf", "include ../etc/targets.d/b.conf\n");
         put_target(&d, "etc/targets.d/a.conf", A, "");
         put_target(&d, "etc/targets.d/b.conf", B, "");
         path = g_build_filename(d.root, "etc/targets.d/b.conf", NULL);
@@ -321,8 +324,9 @@ static void test_opener(void)
         g_assert_true(geteuid() != 0 || seteuid(65534) == 0);
         l = load_dirs(&d);
         g_assert_true(getuid() != 0 || seteuid(0) == 0);
-        g_assert_cmpuint(asked->len, ==, 1);
+        g_assert_cmpuint(asked->len, ==, 2);
         g_assert_cmpstr(asked->pdata[0], ==, "b.conf");
+        g_assert_cmpstr(asked->pdata[1], ==, "b.conf");
         g_assert_true(has_target(&l, A) && config_is_bad(l.bad, B));
 }
 
