@@ -13,6 +13,9 @@
 #include "store/file-io.h"
 #include "store/options.h"
 
+#define CLOSE_WAIT (5 * NSEC_PER_SEC)
+#define ALIGN_MAX UINT32_C(65536)
+
 const char *const rdwr_options[] = { "jobs", NULL };
 
 /* ---- what the thing is ---- */
@@ -77,7 +80,7 @@ static int direct_alignment(int fd, uint32_t block_size, uint32_t *ret_align, ui
 
         if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &sx) == 0 &&
             (sx.stx_mask & STATX_DIOALIGN)) {
-                if (sx.stx_dio_offset_align == 0)
+                if (sx.stx_dio_offset_align == 0 || sx.stx_dio_offset_align > ALIGN_MAX)
                         return -EINVAL;
                 *ret_align = MAX(sx.stx_dio_offset_align, MAX(block_size, UINT32_C(512)));
                 *ret_mem = MAX(sx.stx_dio_mem_align, UINT32_C(4));
@@ -224,7 +227,7 @@ static int open_error(const char *path, int r, bool direct, StoreError *reterr)
         return store_error(reterr, r, "%s cannot be opened: %s", path, strerror(-r));
 }
 
-static int call_open(const StoreSpec *spec, int flags)
+static int open_once(const StoreSpec *spec, int flags)
 {
         int fd;
 
@@ -234,6 +237,17 @@ static int call_open(const StoreSpec *spec, int flags)
                 fd = open(spec->path, flags);
         while (fd < 0 && errno == EINTR);
         return fd < 0 ? -errno : fd;
+}
+
+/* A device that is let go and opened again at once may be in use by nobody but our own close. */
+static int call_open(const StoreSpec *spec, int flags)
+{
+        int fd;
+
+        do
+                fd = open_once(spec, flags);
+        while (fd == -EBUSY && store_wait_closing(CLOSE_WAIT));
+        return fd;
 }
 
 static int not_suitable(const char *path, mode_t mode, StoreError *reterr)

@@ -102,6 +102,9 @@ void store_ready(Store *s);
 void store_set_size(Store *s, uint64_t size);
 void store_set_readonly(Store *s, bool readonly);
 
+/* Blocks until a store that was let go has closed its file, at most ns: true; false: none has. */
+bool store_wait_closing(uint64_t ns);
+
 static inline bool store_is_gone(const Store *s)
 {
         return __atomic_load_n(&s->gone, __ATOMIC_RELAXED);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/parse.h"
 #include "store/internal.h"
@@ -138,11 +139,45 @@ Store *store_ref(Store *s)
         return s;
 }
 
+/* Stores that nobody refers to, and whose files are not closed yet. */
+static pthread_mutex_t closing_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t closing_changed = PTHREAD_COND_INITIALIZER;
+static unsigned n_closing;
+
+static void add_closing(int by)
+{
+        pthread_mutex_lock(&closing_mutex);
+        n_closing += (unsigned)by;
+        pthread_cond_broadcast(&closing_changed);
+        pthread_mutex_unlock(&closing_mutex);
+}
+
+bool store_wait_closing(uint64_t ns)
+{
+        struct timespec until;
+        unsigned before;
+        bool changed;
+        int r = 0;
+
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        ns += (uint64_t)until.tv_nsec;
+        until.tv_sec += (time_t)(ns / NSEC_PER_SEC);
+        until.tv_nsec = (long)(ns % NSEC_PER_SEC);
+        pthread_mutex_lock(&closing_mutex);
+        before = n_closing;
+        while (before > 0 && n_closing >= before && r == 0)
+                r = pthread_cond_timedwait(&closing_changed, &closing_mutex, &until);
+        changed = n_closing < before;
+        pthread_mutex_unlock(&closing_mutex);
+        return changed;
+}
+
 static void *free_thread(void *userdata)
 {
         Store *s = userdata;
 
         s->ops->free(s);
+        add_closing(-1);
         return NULL;
 }
 
@@ -157,7 +192,10 @@ Store *store_unref(Store *s)
         /* The last close of a block device writes back what is dirty. */
         if (s->close_blocks && pthread_attr_init(&attr) == 0) {
                 (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+                add_closing(1);
                 r = pthread_create(&thread, &attr, free_thread, s);
+                if (r != 0)
+                        add_closing(-1);
                 (void)pthread_attr_destroy(&attr);
         }
         if (r != 0)

@@ -139,6 +139,28 @@ static void test_refresh(void)
         }
 }
 
+/* Let go and taken again at once, while the close is still under way. */
+static void test_reopen(void)
+{
+        g_autofree uint8_t *buf = g_malloc0(65536);
+        Kind kind = { "rdwr", { .type = "rdwr" }, PATH_DEVICE };
+        StoreError error;
+        Bed b;
+
+        bed_open(&b, &kind, SIZE, 0, 1);
+        for (unsigned i = 0; i < 20; i++) {
+                g_assert_cmpint(run(&b, STORE_WRITE, 0, 0, buf, 65536), ==, 0);
+                for (unsigned k = 0; k < 2; k++)
+                        b.ch[k] = store_detach(b.ch[k]);
+                b.store = store_unref(b.store);
+                if (store_open(&b.spec, &b.store, &error) < 0)
+                        g_error("%s", error.text);
+                for (unsigned k = 0; k < 2; k++)
+                        g_assert_cmpint(store_attach(b.store, b.host[k], &b.ch[k]), ==, 0);
+        }
+        bed_close(&b);
+}
+
 static void no_devices(void)
 {
         g_test_skip("no loop devices: needs root and /dev/loop-control");
@@ -148,10 +170,9 @@ static const struct {
         const char *name;
         void (*test)(void);
 } cases[] = {
-        { "/store/device/caps", test_caps },
-        { "/store/device/in-use", test_in_use },
-        { "/store/device/readonly", test_readonly },
-        { "/store/device/refresh", test_refresh },
+        { "/store/device/caps", test_caps },         { "/store/device/in-use", test_in_use },
+        { "/store/device/readonly", test_readonly }, { "/store/device/refresh", test_refresh },
+        { "/store/device/reopen", test_reopen },
 };
 
 int main(int argc, char **argv)

@@ -173,7 +173,9 @@ static void neighbours(const Kind *kind, uint64_t seed, uint64_t area, uint32_t 
 
 static void test_neighbours(const Kind *kind)
 {
-        for (uint64_t seed = 0; seed < 6 && !kind->forgets; seed++)
+        uint64_t n = kind->spec.sync ? 1 : 5; /* each write waits for the disk */
+
+        for (uint64_t seed = 0; seed < n && !kind->forgets; seed++)
                 neighbours(kind, seed, 64 * KIB, seed % 2 ? 1 : 512);
 }
 
@@ -309,7 +311,8 @@ static void zap(const Kind *kind, StoreOp what, uint32_t flags, uint64_t at, uin
         caps = store_caps(b.store);
         fill(before, MIB, 0, 3);
         g_assert_cmpint(run(&b, STORE_WRITE, 0, 0, before, MIB), ==, 0);
-        g_assert_cmpint(run(&b, STORE_FLUSH, 0, 0, NULL, 0), ==, 0);
+        if (n % 3 == 0)
+                g_assert_cmpint(run(&b, STORE_FLUSH, 0, 0, NULL, 0), ==, 0);
         g_assert_cmpint(run(&b, what, flags, at, NULL, n), ==, 0);
         g_assert_cmpint(run(&b, STORE_READ, 0, 0, after, MIB), ==, 0);
         if (what == STORE_ZERO || caps.discard_zeroes)
