@@ -4,8 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define JOURNAL_CHANGES_MAX 100 /* lines of one change; the rest is counted */
-#define REFUSALS_MAX 8          /* rounds of leaving out what is refused */
+#define REFUSALS_MAX 8 /* rounds of leaving out what is refused */
 
 static void edit_advance(Edit *e);
 
@@ -82,79 +81,7 @@ static void edit_queue(Edit *e)
         loop_defer(m->loop, &m->next_task);
 }
 
-/* ---- the journal ----------------------------------------------------------------------------- */
-
-static void journal_caller(Edit *e, int priority, const char *id, const char *change,
-                           const char *text)
-{
-        char uid[16], pid[16];
-        const char *reason = e->result.error.text;
-
-        snprintf(uid, sizeof(uid), "%u", (unsigned)e->caller.uid);
-        snprintf(pid, sizeof(pid), "%d", (int)e->caller.pid);
-        log_send(priority, id,
-                 LOG_FIELDS({ "CALLER_UID", uid }, { "CALLER_PID", pid },
-                            { "CALLER_UNIT", e->caller.unit }, { "CALLER_NAME", e->caller.name },
-                            { "TARGET", e->targets && e->targets[0] ? e->targets[0] : NULL },
-                            { "CHANGE", change }, { "REASON", reason }),
-                 "%s", text);
-}
-
-static void journal_change(Edit *e, const char *change)
-{
-        g_autofree char *text = NULL;
-
-        if (e->kind == EDIT_CHANGE)
-                text = g_strdup_printf("Changed: %s (%s, uid %u%s%s)", change, e->caller.name,
-                                       (unsigned)e->caller.uid, e->caller.unit ? ", " : "",
-                                       e->caller.unit ? e->caller.unit : "");
-        else
-                text = g_strdup_printf("Changed: %s", change);
-        journal_caller(e, LOG_NOTICE, MSG_CHANGED, change, text);
-}
-
-static void journal_problems(Edit *e)
-{
-        for (guint i = 0; i < e->result.problems->len && i < JOURNAL_CHANGES_MAX; i++) {
-                const Problem *p = g_ptr_array_index(e->result.problems, i);
-                g_autofree char *text = problem_format(p);
-
-                log_send(p->level == PROBLEM_ERROR ? LOG_ERR : LOG_WARNING, MSG_PROBLEM,
-                         LOG_FIELDS({ "TARGET", p->target }, { "CONFIG_FILE", p->at.file },
-                                    { "DIRECTIVE", p->directive }),
-                         "%s", text);
-        }
-        if (e->result.problems->len > JOURNAL_CHANGES_MAX)
-                log_warning("... and %u more problems.",
-                            e->result.problems->len - JOURNAL_CHANGES_MAX);
-}
-
-static void journal_edit(Edit *e)
-{
-        GPtrArray *changes = e->result.changes;
-        g_autofree char *text = NULL;
-
-        if (e->options.dry_run)
-                return;
-        if (e->kind != EDIT_CHANGE)
-                journal_problems(e);
-        if (e->result.error.name) {
-                text = g_strdup_printf("Refused a change (%s, uid %u): %s", e->caller.name,
-                                       (unsigned)e->caller.uid, e->result.error.text);
-                journal_caller(e, LOG_NOTICE, MSG_REFUSED, e->result.error.name, text);
-                return;
-        }
-        /* at start everything is new: main() says how much of it there is */
-        if (e->kind == EDIT_START)
-                return;
-        for (guint i = 0; i < changes->len && i < JOURNAL_CHANGES_MAX; i++)
-                journal_change(e, g_ptr_array_index(changes, i));
-        if (e->kind == EDIT_RELOAD) {
-                text = g_strdup_printf("Reloaded: %u changes, %u problems (%s)", changes->len,
-                                       e->result.problems->len, e->caller.name);
-                journal_caller(e, LOG_NOTICE, MSG_RELOADED, NULL, text);
-        }
-}
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void edit_over(Edit *e)
 {
@@ -167,7 +94,7 @@ static void edit_over(Edit *e)
                 m->current = NULL;
         if (m->state == MANAGER_RELOADING)
                 m->state = MANAGER_RUNNING;
-        journal_edit(e);
+        edit_journal(e);
         if (e->done)
                 e->done(&e->result, e->userdata);
         if (e->destroy)

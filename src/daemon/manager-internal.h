@@ -316,6 +316,10 @@ void edits_init(Manager *m);
 void edits_cancel(Manager *m);
 void edit_problem(Edit *e, Problem *p); /* takes p */
 
+/* ---- manager-audit.c ------------------------------------------------------------------------- */
+
+void edit_journal(Edit *e);
+
 /* ---- manager-verify.c ------------------------------------------------------------------------ */
 
 /* Makes builds, candidates and updates for e->diff. A change that is refused: an EDIT_CHANGE fails
