@@ -24,8 +24,6 @@ typedef struct Parser {
         unsigned skip_depth;
 } Parser;
 
-static void parse(Parser *p, const char *text, size_t length);
-
 static void raw_item_free(RawItem *i)
 {
         if (!i)
