@@ -275,11 +275,20 @@ int ctl_invoke_quiet(Ctl *c, sd_bus_message *m, sd_bus_error *error, sd_bus_mess
         return error_exit_code(error->name);
 }
 
+/* Errors speak of options of methods; here they begin with dashes. */
+static char *in_our_words(const char *message)
+{
+        GString *s = g_string_new(message);
+
+        (void)g_string_replace(s, "the option force", "--force", 0);
+        (void)g_string_replace(s, "use force", "use --force", 0);
+        (void)g_string_replace(s, "use runtime or force", "use --runtime or --force", 0);
+        return g_string_free(s, FALSE);
+}
+
 int ctl_report_error(Ctl *c, int code, const sd_bus_error *error)
 {
-        g_auto(GStrv) parts =
-                g_strsplit(error->message ? error->message : error->name, "the option force", -1);
-        g_autofree char *text = g_strjoinv("--force", parts); /* as it is called here */
+        g_autofree char *text = in_our_words(error->message ? error->message : error->name);
         const char *hint = "";
 
         if (sd_bus_error_has_name(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED)) {

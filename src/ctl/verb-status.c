@@ -167,9 +167,24 @@ static int status_target(Ctl *c, const char *name, GString *s, json_t *all)
         return EXIT_CODE_OK;
 }
 
+static void format_units(Ctl *c, GString *s, const json_t *units)
+{
+        json_t *unit;
+        size_t i, n_bad = 0;
+
+        json_array_foreach (units, i, unit)
+                n_bad += !STREQ(json_text(unit, "State"), "ready");
+        if (n_bad > 0)
+                field(c, s, "Units", COLOR_RED,
+                      "%zu, of which %zu not ready (see tgtctl list luns)", json_array_size(units),
+                      n_bad);
+        else
+                field(c, s, "Units", COLOR_NONE, "%zu", json_array_size(units));
+}
+
 static int status_daemon(Ctl *c, GString *s, json_t **ret)
 {
-        _cleanup_json_ json_t *manager = NULL, *portals = NULL, *targets = NULL;
+        _cleanup_json_ json_t *manager = NULL, *portals = NULL, *targets = NULL, *units = NULL;
         const char *state, *label = "Portals";
         g_autofree char *title = NULL;
         json_t *portal;
@@ -180,6 +195,8 @@ static int status_daemon(Ctl *c, GString *s, json_t **ret)
                 code = model_portals(c, &portals);
         if (code == EXIT_CODE_OK)
                 code = model_targets(c, &targets);
+        if (code == EXIT_CODE_OK)
+                code = model_units(c, &units);
         if (code != EXIT_CODE_OK)
                 return code;
 
@@ -195,7 +212,7 @@ static int status_daemon(Ctl *c, GString *s, json_t **ret)
                 label = "";
         }
         field(c, s, "Targets", COLOR_NONE, "%lld", (long long)json_number(manager, "NTargets"));
-        field(c, s, "Units", COLOR_NONE, "%lld", (long long)json_number(manager, "NLogicalUnits"));
+        format_units(c, s, units);
         field(c, s, "Sessions", COLOR_NONE, "%lld", (long long)json_number(manager, "NSessions"));
         field(c, s, "Generation", COLOR_NONE, "%lld",
               (long long)json_number(manager, "Generation"));

@@ -217,7 +217,7 @@ static const Verb verb_table[] = {
           "Give options to a running backing store",
           "In the syntax of the directive bsopts; what they do is the store's. They are not kept. "
           "The store fault injects faults by them.",
-          "tgtctl unit store-options disk1/1 write-delay=100ms" },
+          "tgtctl unit store-options disk1/1 'ops=write;delay=100ms'" },
 
         { "allow",
           "TARGET NAME|ADDRESS[/PREFIX]|ALL...",
@@ -392,7 +392,7 @@ static const Option option_table[] = {
         { "force", 'f', OPTION_FLAG, FIELD(force), NULL,
           "create,delete,set,add-lun,remove-lun,set-lun,allow,deny,account add,account remove,"
           "portal remove,reload",
-          NULL, "Also drop sessions, and override what /etc defines" },
+          NULL, "Also drop sessions, override /etc, take what is not there yet" },
         { "dry-run", 'n', OPTION_FLAG, FIELD(dry_run), NULL, CHANGES ",reload", NULL,
           "Check, and show what would change" },
         { "generation", 0, OPTION_NUMBER, FIELD(generation), "N", CHANGES ",reload", NULL,

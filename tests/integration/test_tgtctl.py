@@ -267,6 +267,33 @@ def test_units():
         ctl(d, "unit", "refresh", "00000000-0000-0000-0000-000000000000", code=NOT_FOUND)
 
 
+def test_what_is_not_there_yet():
+    with daemon() as d:
+        ctl(d, "create", DISK)
+        path = os.path.join(d.dir, "later.img")
+        assert "use --force" in ctl(d, "add-lun", DISK, path, code=FAILURE).err
+        ctl(d, "add-lun", DISK, path, "--force")
+        assert "not-ready: " in ctl(d, "status", DISK).out
+        assert "1, of which 1 not ready" in ctl(d, "status").out
+        assert ctl_json(d, "list", "luns")[0]["State"] == "not-ready"
+        tgt.sparse(path, 1 << 20)
+        tgt.eventually(lambda: ctl_json(d, "list", "luns")[0]["State"] == "ready", 30, "the unit")
+        assert "not ready" not in ctl(d, "status").out
+
+
+def test_fault_store_options():
+    with daemon() as d:
+        ctl(d, "create", DISK, "--initiator-name=ALL")
+        ctl(d, "add-lun", DISK, "--bs-type=fault", "--bsopts=store=ram", "--size=1M")
+        tgt.run("iscsi-readcapacity16", d.url(DISK))
+        read = ["qemu-io", "-f", "raw", "-c", "read 0 4k", d.url(DISK)]
+        assert "error" not in tgt.run(*read).stdout.lower()
+        ctl(d, "unit", "store-options", "disk/1", "ops=read;error=EIO")
+        assert "rror" in tgt.run(*read, check=False).stdout
+        ctl(d, "unit", "store-options", "disk/1", "error=none")
+        assert "error" not in tgt.run(*read).stdout.lower()
+
+
 def test_reload_applies_and_reports():
     with daemon({"a.conf": f"<target {DISK}>\n  alias one\n</target>\n"}) as d:
         d.fragment("a.conf", f"<target {DISK}>\n  alias two\n</target>\n")
@@ -281,7 +308,7 @@ def test_reload_applies_and_reports():
         assert x["Problems"][0]["Line"] == 2 and x["Changes"] == [], x
         # what the administrator wrote is the administrator's
         r = ctl(d, "set", DISK, "alias", "three", code=CONFLICT)
-        assert "a.conf" in r.err, r
+        assert "a.conf" in r.err and "--runtime or --force" in r.err, r
         ctl(d, "set", DISK, "alias", "three", "--runtime")
 
 
