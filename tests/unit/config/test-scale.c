@@ -142,7 +142,7 @@ static void test_blocks(void)
 
 static void test_problems(void)
 {
-        assert_linear(many_problems, 10000);
+        assert_linear(many_problems, 3000);
 }
 
 int main(int argc, char **argv)
