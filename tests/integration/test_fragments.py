@@ -31,7 +31,7 @@ def test_the_wiki_example():
                    "iqn.2004-01.nl.xtg:iscsi-server1/12")
             out = tgt.run("iscsi-inq", url).stdout
             assert "Vendor:XTG" in out, out
-            out = tgt.run("iscsi-inq", "-e", "1", "-c", "0x83", url).stdout
+            out = tgt.run("iscsi-inq", "-e", "1", "-c", "131", url).stdout
             assert "00010001" in out, out
             p = tgt.run("iscsi-inq", url.replace("user%password@", ""), check=False)
             assert p.returncode != 0, "no secret was asked for"
@@ -95,17 +95,15 @@ def test_shapes_of_the_man_page():
             assert "Vendor:My Co" in out, out
             out = tgt.run("iscsi-inq", base + "1").stdout
             assert "Vendor:OTHER" in out, out
-            assert "SERIAL7" in tgt.run("iscsi-inq", "-e", "1", "-c", "0x80", base + "7").stdout
-            assert "Block Size:4096" in tgt.run("iscsi-readcapacity16", base + "1").stdout.replace(
-                "BlockSize", "Block Size").replace("Block length", "Block Size").replace(": ", ":")
+            assert "SERIAL7" in tgt.run("iscsi-inq", "-e", "1", "-c", "128", base + "7").stdout
+            out = tgt.run("iscsi-readcapacity16", base + "1").stdout
+            assert "BYTES:4096" in out, out
             p = tgt.run("qemu-io", "-f", "raw", "-c", "write 0 4k", base + "1", check=False)
             assert p.returncode != 0 or "failed" in p.stdout.lower() or "read-only" in p.stdout
             raw = Raw(daemon.port, initiator="iqn.2026-01.org.example:only",
                       target="iqn.2026-01.org.example:merged").login()
             for lun in (1, 2):
-                raw.response(raw.command(bytes(6), lun=lun))
-                status, _, _, _ = raw.response(raw.command(bytes(6), lun=lun))
-                assert status == 0, f"LUN {lun} of the merged target"
+                raw.ready(lun)
             raw.close()
             try:
                 Raw(daemon.port, initiator="iqn.2026-01.org.example:else",
@@ -149,8 +147,7 @@ def test_a_lun_appears_in_a_live_session():
             daemon.reload()
             status, _, sense, _ = raw.response(raw.command(bytes(6)))
             assert status == 2 and sense[12:14] == b"\x3f\x0e", f"{status} {sense[:18].hex()}"
-            raw.response(raw.command(bytes(6), lun=2))
-            assert raw.response(raw.command(bytes(6), lun=2))[0] == 0
+            raw.ready(lun=2)
             os.truncate(os.path.join(d, "a.img"), 32 << 20)
             daemon.reload()
 
@@ -184,10 +181,9 @@ def test_the_same_file_twice_is_one_unit():
         names = ["iqn.2026-01.org.example:one", "iqn.2026-01.org.example:two"]
         with tgt.Daemon(d, {f"{i}.conf": tgt.disk_fragment(disk, name=n)
                             for i, n in enumerate(names)}) as daemon:
-            ids = [tgt.run("iscsi-inq", "-e", "1", "-c", "0x83", daemon.url(n)).stdout
-                   for n in names]
-            naa = [[x for x in i.splitlines() if "NAA" in x or "Designator" in x][:4] for i in ids]
-            assert naa[0] == naa[1], "two paths show two units"
+            serials = [tgt.run("iscsi-inq", "-e", "1", "-c", "128", daemon.url(n)).stdout
+                       for n in names]
+            assert serials[0] == serials[1] and "Unit Serial" in serials[0], serials
             a, b = (Raw(daemon.port, target=n, initiator=f"iqn.2026-01.org.example:i{i}").login().ready()
                     for i, n in enumerate(names))
             assert a.response(a.command(b"\x16\0\0\0\0\0"))[0] == 0       # RESERVE(6)
@@ -208,7 +204,9 @@ def test_ten_thousand_targets():
             with open(f"/proc/{daemon.process.pid}/status") as f:
                 rss = int(next(x for x in f if x.startswith("VmRSS")).split()[1]) >> 10
             print(f"# 10,000 targets: ready in {seconds:.1f} s, {rss} MiB")
-            assert len(tgt.run("iscsi-ls", daemon.portal(), timeout=60).stdout.splitlines()) == 10000
+            raw = Raw(daemon.port).login(session="Discovery")
+            assert raw.send_targets().count(b"TargetName=") == 10000
+            raw.close()
             url = daemon.url("iqn.2026-01.org.example:t9999")
             assert "Peripheral" in tgt.run("iscsi-inq", url).stdout
             assert rss < 300, f"{rss} MiB"

@@ -15,6 +15,7 @@
 #include <iscsi/iscsi.h>
 #include <iscsi/scsi-lowlevel.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -343,6 +344,7 @@ int main(int argc, char **argv)
                 fprintf(stderr, "ledger-io: URL..., or --check IMAGE --load FILE\n");
                 return 2;
         }
+        signal(SIGPIPE, SIG_IGN); /* libiscsi writes to a target that has gone */
         r = opt_check ? check_image() : run();
         if (r < 0)
                 fprintf(stderr, "ledger-io: %s\n", failure);

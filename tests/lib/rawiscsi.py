@@ -150,10 +150,24 @@ class Raw:
             elif pdu.opcode in (REJECT, ASYNC):
                 raise AssertionError(f"opcode {pdu.opcode:#x}, reason {pdu.bhs[2]:#x}")
 
-    def ready(self):
+    def send_targets(self):
+        """SendTargets=All, over as many PDUs as it takes (RFC 7143 11.10, 11.11)."""
+        text, data, ttt = b"SendTargets=All\0", b"", 0xFFFFFFFF
+        while True:
+            self.itt += 1 if ttt == 0xFFFFFFFF else 0
+            self.send(bhs(TEXT, FINAL, 0, self.itt, len(text),
+                          rest=struct.pack(">III", ttt, self.cmdsn, self.statsn + 1)), text)
+            self.cmdsn += 1
+            pdu = self.expect(TEXT_RESPONSE)
+            data += pdu.data
+            if pdu.flags & FINAL:
+                return data
+            text, ttt = b"", pdu.ttt
+
+    def ready(self, lun=1):
         """Takes the unit attentions and leaves the unit ready."""
         for _ in range(10):
-            status = self.response(self.command(bytes(6)))[0]
+            status = self.response(self.command(bytes(6), lun=lun))[0]
             if status == 0:
                 return self
         raise AssertionError("the unit does not come ready")

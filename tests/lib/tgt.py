@@ -51,7 +51,7 @@ def run(*argv, check=True, timeout=120, **kw):
     """Runs a command, returns its CompletedProcess with text output (stderr in stdout)."""
     kw.setdefault("stdout", subprocess.PIPE)
     kw.setdefault("stderr", subprocess.STDOUT)
-    p = subprocess.run([str(a) for a in argv], text=True, timeout=timeout, check=False, **kw)
+    p = subprocess.run([str(a) for a in argv], text=True, errors="replace", timeout=timeout, check=False, **kw)
     if check and p.returncode != 0:
         raise AssertionError(f"{' '.join(map(str, argv))}: exit {p.returncode}\n{p.stdout}")
     return p
