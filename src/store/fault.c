@@ -26,7 +26,7 @@ typedef struct FaultConfig {
         /* of themselves */
         unsigned hang;
         bool honour_cancel;
-        bool lose_unflushed, crash;
+        bool lose_unflushed, crash, ignore_flush;
         uint64_t seed;
         /* at open only */
         char store[16];
@@ -188,6 +188,7 @@ static const struct {
         { "cancel", parse_yes, AT(honour_cancel), "yes or no" },
         { "lose-unflushed", parse_yes, AT(lose_unflushed), "yes or no" },
         { "crash", parse_yes, AT(crash), "yes or no" },
+        { "ignore-flush", parse_yes, AT(ignore_flush), "yes or no" },
         { "block-size", parse_block_size, AT(block_size), "512, 1024, 2048 or 4096", true },
         { "no-fua", parse_yes, AT(no_fua), "yes or no", true },
         { "no-zero", parse_yes, AT(no_zero), "yes or no", true },
@@ -195,9 +196,10 @@ static const struct {
 };
 
 const char *const fault_options[] = {
-        "store",          "delay",       "error",      "short",  "corrupt", "nospace",    "ops",
-        "range",          "probability", "skip",       "count",  "seed",    "hang",       "cancel",
-        "lose-unflushed", "crash",       "block-size", "no-fua", "no-zero", "no-discard", NULL
+        "store",  "delay",   "error",          "short", "corrupt",      "nospace",
+        "ops",    "range",   "probability",    "skip",  "count",        "seed",
+        "hang",   "cancel",  "lose-unflushed", "crash", "ignore-flush", "block-size",
+        "no-fua", "no-zero", "no-discard",     NULL
 };
 
 _Static_assert(ELEMENTSOF(options) + 1 == ELEMENTSOF(fault_options), "a row is missing");
@@ -339,7 +341,7 @@ static bool begin(FaultIo *f)
         FaultStore *fs = store_of(f);
         const StoreIo *io = f->io;
         FaultCache *cache;
-        bool lose;
+        bool lose, ignore_flush;
         int r = 0;
 
         if (f->cancelled || f->error)
@@ -357,7 +359,12 @@ static bool begin(FaultIo *f)
         pthread_mutex_lock(&fs->mutex);
         cache = fs->cache;
         lose = fs->config.lose_unflushed;
+        ignore_flush = fs->config.ignore_flush;
         pthread_mutex_unlock(&fs->mutex);
+        if (ignore_flush && io->op == STORE_FLUSH) /* the disk that lies */
+                return end(f, 0);
+        if (ignore_flush)
+                f->inner.flags &= ~(uint32_t)STORE_FUA;
         if (cache)
                 return fault_cache_submit(cache, f, !lose, &r) && end(f, r);
         f->stage = FAULT_INNER;

@@ -120,7 +120,8 @@ for i in $(seq 100); do $TGTCTL --socket /tmp/t/run/control status >/dev/null 2>
 $IO --seconds 30 --until-gone --save /tmp/t/ledger --flush 4 --fua 20 --depth 8 --max-blocks 16 \
     iscsi://127.0.0.1/iqn.2026-01.org.example:disk/1 > /tmp/t/io.log 2>&1 & io=$!
 sleep 4
-kill -USR1 $disk; wait $disk
+kill -USR1 $disk
+for i in $(seq 50); do [ -s /tmp/t/after.img ] && break; sleep 0.1; done
 kill -9 $tgtd
 wait $io || { cat /tmp/t/io.log /tmp/t/log; exit 1; }
 cat /tmp/t/io.log

@@ -106,7 +106,7 @@ static void io_done(struct iscsi_context *iscsi, int status, void *data, void *u
                         ledger_flush_end(ledger, io->number);
                 break;
         }
-        if (!good && status == SCSI_STATUS_CHECK_CONDITION &&
+        if (!good && !opt_until_gone && status == SCSI_STATUS_CHECK_CONDITION &&
             task->sense.key != SCSI_SENSE_UNIT_ATTENTION)
                 fail("LBA %" PRIu64 ": %s", io->lba, iscsi_get_error(iscsi));
         if (task)

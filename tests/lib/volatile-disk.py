@@ -4,7 +4,7 @@
 
 Writes go to a cache that is lost with the power; FLUSH makes everything durable that was acknowledged
 before, FUA the one write. On SIGUSR1 the power fails: what is durable at that moment is written to
-IMAGE, and the program ends. Needs root and the nbd module.
+IMAGE, and every request fails from then on. Needs root and the nbd module.
 """
 import fcntl
 import os
@@ -27,12 +27,17 @@ dirty = []                 # (offset, length) written since the last flush
 counts = {"write": 0, "fua": 0, "flush": 0}
 
 
+dead = False
+
+
 def power_failure(*_):
-    with open(image, "wb") as f:
+    global dead
+    dead = True
+    with open(image + ".part", "wb") as f:
         f.write(durable)
+    os.rename(image + ".part", image)
     print(f"power failure: {counts['write']} writes, {counts['fua']} with FUA, "
           f"{counts['flush']} flushes", flush=True)
-    os._exit(0)
 
 
 def exactly(sock, n):
@@ -51,8 +56,10 @@ def serve(sock):
         assert magic == 0x25609513
         fua, kind = kind & FUA, kind & 0xFFFF
         data = exactly(sock, length) if kind == WRITE else b""
-        reply = struct.pack(">II8s", 0x67446698, 0, handle)
-        if kind == READ:
+        reply = struct.pack(">II8s", 0x67446698, 5 if dead else 0, handle)  # 5: EIO
+        if dead:
+            pass
+        elif kind == READ:
             reply += now[offset:offset + length]
         elif kind == WRITE:
             counts["write"] += 1
