@@ -125,6 +125,7 @@ void authority_next(Call *call)
 
 static void identify(Call *call, uid_t uid, pid_t pid)
 {
+        call->identified = true;
         call->uid = uid;
         call->pid = pid;
         /* for the audit entry only: the process may be gone, or somebody else by now */
@@ -166,6 +167,18 @@ static int read_credentials(sd_bus_message *m, uint32_t *ret_uid, uint32_t *ret_
         return found ? 0 : -ENODATA;
 }
 
+/* More clients are no way round the limit of one. */
+static bool user_asks_too_much(const Call *call)
+{
+        unsigned n = 0;
+
+        LIST_FOREACH (other, &call->server->calls, Call, node)
+                if (other->identified && other->connection == call->connection &&
+                    other->uid == call->uid)
+                        n++;
+        return n > CALLS_PER_USER_MAX; /* call itself is one of them */
+}
+
 static int credentials_answer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 {
         Call *call = userdata;
@@ -182,7 +195,10 @@ static int credentials_answer(sd_bus_message *m, void *userdata, sd_bus_error *r
                 return 0;
         }
         identify(call, (uid_t)uid, (pid_t)pid);
-        if (call->connection->kind == CONNECTION_SYSTEM)
+        if (user_asks_too_much(call))
+                call_fail_named(call, ERROR_LIMIT,
+                                "Too many calls of this user wait for an answer; wait for some");
+        else if (call->connection->kind == CONNECTION_SYSTEM)
                 authority_next(call);
         else if (uid == 0 || uid == geteuid())
                 call_run(call);

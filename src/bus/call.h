@@ -65,6 +65,7 @@ struct Call {
         const MethodRow *row;
         bool running; /* past authorization */
 
+        bool identified; /* uid and pid are known */
         uid_t uid;
         pid_t pid;
         char *unit; /* systemd unit of pid; or NULL */

@@ -59,6 +59,14 @@ static bool directive_has_secret(const char *name)
         return strstr(name, "user") != NULL;
 }
 
+static const char *error_of(const char *directive)
+{
+        for (const DirectiveDoc *d = config_directive_docs(); d->name; d++)
+                if (STREQ(d->name, directive))
+                        return d->supported ? ERROR_INVALID : ERROR_NOT_SUPPORTED;
+        return ERROR_INVALID;
+}
+
 /* Consumes p. What is said about a secret says nothing of its value. */
 static int problem_to_error(Problem *p, const char *directive, BusError *e)
 {
@@ -70,7 +78,7 @@ static int problem_to_error(Problem *p, const char *directive, BusError *e)
                               "quotes if it contains one",
                               directive);
         else
-                bus_error_set(e, ERROR_INVALID, "%s: %s", directive, p->text);
+                bus_error_set(e, error_of(directive), "%s: %s", directive, p->text);
         problem_free(p);
         return -1;
 }

@@ -112,13 +112,16 @@ static int name_answer(sd_bus_message *m, void *userdata, sd_bus_error *ret_erro
 
         if (e) {
                 /* the connection would serve nobody: try again later, policy may be reloaded */
-                server_report(c->server, LOG_WARNING,
-                              "The bus (%s) refuses the name " BUS_NAME ": %s", c->address,
-                              e->message ? e->message : e->name);
+                if (!c->complained)
+                        server_report(c->server, LOG_WARNING,
+                                      "The bus (%s) refuses the name " BUS_NAME ": %s", c->address,
+                                      e->message ? e->message : e->name);
+                c->complained = true;
                 connection_lost(c);
                 return 0;
         }
         c->backoff_usec = BACKOFF_MIN_USEC;
+        c->complained = false;
         if (sd_bus_message_read(m, "u", &reply) >= 0 && reply == 2) /* queued */
                 server_report(c->server, LOG_WARNING,
                               "Somebody else owns " BUS_NAME " on the bus (%s); waiting for it",

@@ -56,9 +56,10 @@ struct BusConnection {
         sd_bus_slot *disconnected;
         sd_event_source *retry;
         uint64_t backoff_usec;
-        bool named; /* the bus gave us the name */
-        uid_t uid;  /* of a peer */
-        pid_t pid;  /* of a peer */
+        bool named;      /* the bus gave us the name */
+        bool complained; /* that it does not was reported */
+        uid_t uid;       /* of a peer */
+        pid_t pid;       /* of a peer */
         /* One per kind, for the object that is looked at: sd-bus uses what a find function returns
          * before it calls the next one. */
         ObjectRef found[N_OBJECT_KINDS];
@@ -82,10 +83,13 @@ struct BusServer {
         bool stopping;
 };
 
-#define PEERS_MAX 64            /* connections of the private socket */
-#define PEER_QUEUE_MAX 16384    /* messages a peer leaves unread before it is cut off */
-#define CALLS_MAX 512           /* calls that wait for an answer of polkit or of the manager */
+#define PEERS_MAX 64         /* connections of the private socket */
+#define PEER_QUEUE_MAX 16384 /* messages a peer leaves unread before it is cut off */
+/* calls that wait for an answer of polkit or of the manager; each may have a match rule, of which a
+ * bus allows a connection some hundreds */
+#define CALLS_MAX 256
 #define CALLS_PER_SENDER_MAX 16 /* of them, from one client */
+#define CALLS_PER_USER_MAX 64   /* of them, from all clients of one user: the others get through */
 #define MAPPINGS_MAX 64         /* of one unit that are told */
 #define PORTALS_MAX 256
 #define PAGE_MAX 1000 /* rows of one answer of a paged method */

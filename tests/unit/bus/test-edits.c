@@ -150,6 +150,8 @@ static void test_luns(Fixture *f, const void *data)
         g_assert_cmpuint(f->edit.lun, ==, 0);
         use(f, directives("backing-store", "/srv/d", "lun", "2", NULL));
         fails(f, edit_add_lun, ERROR_EXISTS);
+        use(f, directives("direct-store", "/dev/sda", NULL));
+        fails(f, edit_add_lun, ERROR_NOT_SUPPORTED);
         use(f, directives("readonly", "yes", NULL));
         fails(f, edit_add_lun, ERROR_INVALID); /* no store */
         target_spec_remove_lun(target(f), 3);  /* the Desired of a failed edit is dropped */

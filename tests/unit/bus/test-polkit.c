@@ -311,6 +311,27 @@ static void test_many_questions(Fixture *f, const void *data)
         g_assert_cmpuint(n_edits(f), ==, 0);
 }
 
+static void test_many_clients(Fixture *f, const void *data)
+{
+        sd_bus *clients[CALLS_PER_USER_MAX / CALLS_PER_SENDER_MAX + 1];
+        Answers a = { 0 };
+
+        mock_polkit_set(f->polkit, POLKIT_HOLD, NULL);
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+                clients[i] = harness_client(f->bus_daemon->address);
+                for (int j = 0; j < CALLS_PER_SENDER_MAX; j++)
+                        ask_later(clients[i], &a);
+                if (i + 1 < ELEMENTSOF(clients)) /* in this order */
+                        mock_polkit_wait_asked(f->polkit, (unsigned)(i + 1) * CALLS_PER_SENDER_MAX);
+        }
+        wait_for(clients[ELEMENTSOF(clients) - 1], &a.bad, CALLS_PER_SENDER_MAX);
+        g_assert_cmpuint(a.good, ==, 0);
+        for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+                sd_bus_close_unref(clients[i]);
+        wait_for_calls(f->h, 0);
+        g_assert_cmpuint(n_edits(f), ==, 0);
+}
+
 static void test_no_polkit(Fixture *f, const void *data)
 {
         f->polkit = mock_polkit_free(f->polkit);
@@ -448,6 +469,7 @@ int main(int argc, char **argv)
                 { "/polkit/slow", setup_system, test_slow },
                 { "/polkit/caller-vanishes", setup_system, test_caller_vanishes },
                 { "/polkit/many-questions", setup_system, test_many_questions },
+                { "/polkit/many-clients", setup_system, test_many_clients },
                 { "/polkit/no-polkit", setup_system, test_no_polkit },
                 { "/polkit/bus-goes", setup_system, test_bus_goes },
                 { "/polkit/private-bus", setup_private, test_private_bus },
