@@ -200,7 +200,7 @@ Loop *engine_coordinator(Engine *e, uint64_t key)
 void engine_job(Engine *e, LoopLane *lane, LoopJob *job)
 {
         jobs_queue(e->jobs, lane, job, control_loop(e->control));
-        jobs_kick(e->jobs);
+        jobs_wake(e->jobs);
 }
 
 /* ---- a message to every worker, an answer when all have read it ---- */

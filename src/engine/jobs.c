@@ -3,11 +3,18 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "base/list.h"
 
 #define JOB_STACK (512 * KIB)
+/* Jobs in a row that did not sleep: one thread per lane will do. */
+#define AWAKE_ENOUGH 8
+/* Of the last 16 jobs so many slept: it will not. */
+#define SLEEPERS_MANY 4
+/* So often it is tried out. Alone, because threads that wait for each other sleep, too. */
+#define TRY_NS (100 * NSEC_PER_MSEC)
 
 struct JobPool {
         pthread_mutex_t lock;
@@ -16,7 +23,13 @@ struct JobPool {
         List idle;              /* of IdleThread, latest first: it is the one still in the cache */
         unsigned max, n_threads, n_running, n_posting;
         uint64_t idle_ns;
-        bool waking; /* a thread was woken or made and has not looked yet; it wakes the next */
+        uint64_t n_begun; /* jobs */
+        bool serial;      /* jobs do not sleep: one thread per lane */
+        bool trying;      /* whether that is so: as serial */
+        unsigned n_awake; /* jobs in a row that ran alone and did not sleep */
+        uint16_t slept;   /* serial: one bit for each of the last 16 jobs */
+        uint64_t try_at;  /* not serial: when to try */
+        bool waking;      /* a thread was woken or made and has not looked yet; it wakes the next */
         bool stopping, abandoned;
 };
 
@@ -52,27 +65,71 @@ static void ready_remove(JobPool *pool, LoopLane *prev, LoopLane *lane)
         lane->next_lane = NULL;
 }
 
-/* The next lane's turn, or NULL: the threads that are left are for lanes that have none. */
-static LoopLane *ready_take(JobPool *pool)
+static bool one_per_lane(const JobPool *pool)
+{
+        return pool->serial || pool->trying;
+}
+
+/* The next lane's turn: the first that has no thread, or else the first. NULL: none, or the threads
+ * that are left are for lanes that have none. */
+static LoopLane *ready_find(const JobPool *pool, bool only_without, LoopLane **ret_prev)
 {
         bool reserved = pool->n_running >= pool->max - pool->max / 4;
         LoopLane *prev = NULL;
 
         for (LoopLane *lane = pool->first; lane; prev = lane, lane = lane->next_lane)
-                if (!reserved || lane->n_running == 0) {
-                        ready_remove(pool, prev, lane);
+                if (lane->n_running == 0) {
+                        *ret_prev = prev;
                         return lane;
                 }
-        return NULL;
+        *ret_prev = NULL;
+        return reserved || only_without ? NULL : pool->first;
 }
+
+/* ---- do jobs sleep? ---- */
+
+static void go_parallel(JobPool *pool, uint64_t now)
+{
+        pool->serial = pool->trying = false;
+        pool->n_awake = 0;
+        pool->try_at = now + TRY_NS;
+}
+
+static void job_sample(JobPool *pool, bool alone, bool slept, uint64_t now)
+{
+        if (pool->serial) {
+                pool->slept = (uint16_t)(pool->slept << 1 | slept);
+                if (__builtin_popcount(pool->slept) >= SLEEPERS_MANY)
+                        go_parallel(pool, now);
+        } else if (alone && slept) {
+                go_parallel(pool, now);
+        } else if (alone && ++pool->n_awake >= AWAKE_ENOUGH) {
+                pool->serial = true;
+                pool->trying = false;
+                pool->slept = 0;
+        } else if (now >= pool->try_at) {
+                pool->trying = true;
+        }
+}
+
+/* Voluntary context switches of this thread so far: being preempted is not sleep. */
+static long switches(void)
+{
+        struct rusage usage;
+
+        return getrusage(RUSAGE_THREAD, &usage) < 0 ? 0 : usage.ru_nvcsw;
+}
+
+/* ---- lanes ---- */
 
 static LoopJob *job_take(JobPool *pool, LoopLane **ret_lane)
 {
-        LoopLane *lane = ready_take(pool);
+        LoopLane *prev, *lane = ready_find(pool, one_per_lane(pool), &prev);
         LoopJob *job;
 
         if (!lane)
                 return NULL;
+        ready_remove(pool, prev, lane);
         job = lane->first;
         lane->first = job->next;
         if (!lane->first)
@@ -81,6 +138,7 @@ static LoopJob *job_take(JobPool *pool, LoopLane **ret_lane)
         lane->n_queued--;
         lane->n_running++;
         pool->n_running++;
+        pool->n_begun++;
         if (lane_ready(lane))
                 ready_append(pool, lane);
         *ret_lane = lane;
@@ -97,12 +155,18 @@ static void lane_finished(JobPool *pool, LoopLane *lane)
                 ready_append(pool, lane);
 }
 
+static uint64_t clock_now(void)
+{
+        struct timespec ts;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
 static void deadline_in(uint64_t ns, struct timespec *ret)
 {
-        uint64_t at;
+        uint64_t at = clock_now() + ns;
 
-        (void)clock_gettime(CLOCK_MONOTONIC, ret);
-        at = (uint64_t)ret->tv_sec * NSEC_PER_SEC + (uint64_t)ret->tv_nsec + ns;
         ret->tv_sec = (time_t)(at / NSEC_PER_SEC);
         ret->tv_nsec = (long)(at % NSEC_PER_SEC);
 }
@@ -177,8 +241,9 @@ static int thread_create(JobPool *pool)
 static void wake_one(JobPool *pool)
 {
         IdleThread *idle;
+        LoopLane *prev;
 
-        if (pool->waking || !pool->first || pool->stopping)
+        if (pool->waking || pool->stopping || !ready_find(pool, one_per_lane(pool), &prev))
                 return;
         idle = LIST_FIRST(&pool->idle, IdleThread, link);
         if (idle) {
@@ -197,15 +262,18 @@ static void wake_one(JobPool *pool)
         }
 }
 
-/* Under the lock, which it drops. After jobs_free() gave up, the origin may be gone. */
-static void job_complete(JobPool *pool, LoopJob *job)
+/* Under the lock: job is over, and its completion is this thread's to post, without the lock. NULL:
+ * jobs_free() gave up, and the origin may be gone. */
+static LoopJob *begin_post(JobPool *pool, LoopJob *job)
 {
         if (pool->abandoned)
-                return;
+                return NULL;
         pool->n_posting++;
-        (void)pthread_mutex_unlock(&pool->lock);
-        loop_post(job->origin, &job->task);
-        (void)pthread_mutex_lock(&pool->lock);
+        return job;
+}
+
+static void end_post(JobPool *pool)
+{
         pool->n_posting--;
         if (pool->stopping)
                 (void)pthread_cond_broadcast(&pool->changed);
@@ -221,12 +289,38 @@ static void thread_ended(JobPool *pool)
                 free(pool);
 }
 
+/* Under the lock, which it drops while it posts what is over and works. */
+static LoopJob *job_run(JobPool *pool, LoopLane *lane, LoopJob *job, LoopJob *over)
+{
+        bool alone = job && lane->n_running == 1, slept = false;
+        long before;
+
+        wake_one(pool);
+        (void)pthread_mutex_unlock(&pool->lock);
+        if (over)
+                loop_post(over->origin, &over->task);
+        if (job) {
+                before = switches();
+                job->work(job);
+                slept = switches() != before;
+        }
+        (void)pthread_mutex_lock(&pool->lock);
+        if (over)
+                end_post(pool);
+        if (!job)
+                return NULL;
+        job_sample(pool, alone && lane->n_running == 1, slept, clock_now());
+        /* before done(): its owner may free the lane */
+        lane_finished(pool, lane);
+        return begin_post(pool, job);
+}
+
 static void *job_thread(void *arg)
 {
         JobPool *pool = arg;
         IdleThread idle = { 0 };
-        LoopLane *lane;
-        LoopJob *job;
+        LoopJob *job, *over = NULL;
+        LoopLane *lane = NULL;
 
         (void)pthread_setname_np(pthread_self(), "tgt-job");
         (void)pthread_mutex_lock(&pool->lock);
@@ -237,18 +331,10 @@ static void *job_thread(void *arg)
         }
         for (;;) {
                 job = job_take(pool, &lane);
-                if (!job) {
-                        if (!thread_wait(pool, &idle))
-                                break;
-                        continue;
-                }
-                wake_one(pool);
-                (void)pthread_mutex_unlock(&pool->lock);
-                job->work(job);
-                (void)pthread_mutex_lock(&pool->lock);
-                /* before done(): its owner may free the lane */
-                lane_finished(pool, lane);
-                job_complete(pool, job);
+                if (job || over)
+                        over = job_run(pool, lane, job, over);
+                else if (!thread_wait(pool, &idle))
+                        break;
         }
         (void)pthread_cond_destroy(&idle.wake);
         thread_ended(pool);
@@ -342,9 +428,46 @@ void jobs_queue(JobPool *pool, LoopLane *lane, LoopJob *job, Loop *origin)
         (void)pthread_mutex_unlock(&pool->lock);
 }
 
-void jobs_kick(JobPool *pool)
+/* Under the lock: is there something that another thread could take? */
+static bool waits(const JobPool *pool)
+{
+        LoopLane *prev;
+
+        return ready_find(pool, false, &prev);
+}
+
+bool jobs_kick(JobPool *pool, uint64_t *ret_begun)
+{
+        bool more;
+
+        (void)pthread_mutex_lock(&pool->lock);
+        wake_one(pool);
+        more = waits(pool);
+        *ret_begun = pool->n_begun;
+        (void)pthread_mutex_unlock(&pool->lock);
+        return more;
+}
+
+bool jobs_check(JobPool *pool, uint64_t *begun)
+{
+        bool more;
+
+        (void)pthread_mutex_lock(&pool->lock);
+        more = waits(pool);
+        if (more && pool->n_begun == *begun) {
+                go_parallel(pool, clock_now());
+                wake_one(pool);
+        }
+        *begun = pool->n_begun;
+        (void)pthread_mutex_unlock(&pool->lock);
+        return more;
+}
+
+void jobs_wake(JobPool *pool)
 {
         (void)pthread_mutex_lock(&pool->lock);
+        if (waits(pool))
+                go_parallel(pool, clock_now());
         wake_one(pool);
         (void)pthread_mutex_unlock(&pool->lock);
 }

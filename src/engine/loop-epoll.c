@@ -18,6 +18,8 @@ typedef struct EpollLoop {
         uint64_t now;
         JobPool *jobs;
         bool kick_jobs, stop;
+        uint64_t jobs_begun;  /* when it was last looked */
+        LoopTimer jobs_timer; /* looks again whether the jobs move */
 
         LoopTask *inbox; /* atomic: a stack, latest first; NULL, or ASLEEP */
 
@@ -308,6 +310,25 @@ static void op_job(Loop *loop, LoopLane *lane, LoopJob *job)
         l->kick_jobs = true;
 }
 
+static void jobs_look(LoopTimer *timer)
+{
+        EpollLoop *l = CONTAINER_OF(timer, EpollLoop, jobs_timer);
+
+        if (jobs_check(l->jobs, &l->jobs_begun))
+                op_timer(&l->loop, timer, l->now + JOBS_CHECK_NS);
+}
+
+static void kick_jobs(EpollLoop *l)
+{
+        uint64_t begun;
+
+        l->kick_jobs = false;
+        if (!jobs_kick(l->jobs, &begun) || l->jobs_timer.at)
+                return;
+        l->jobs_begun = begun;
+        op_timer(&l->loop, &l->jobs_timer, l->now + JOBS_CHECK_NS);
+}
+
 /* ---- turns ---- */
 
 /* Milliseconds to wait, rounded up so that a timer is never early. */
@@ -330,8 +351,9 @@ static bool fall_asleep(EpollLoop *l)
 {
         LoopTask *empty = NULL;
 
-        return !l->defer_first && __atomic_compare_exchange_n(&l->inbox, &empty, ASLEEP, false,
-                                                              __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+        return !l->defer_first && !l->kick_jobs &&
+               __atomic_compare_exchange_n(&l->inbox, &empty, ASLEEP, false, __ATOMIC_ACQ_REL,
+                                           __ATOMIC_RELAXED);
 }
 
 void epoll_loop_turn(Loop *loop, bool may_sleep)
@@ -349,10 +371,8 @@ void epoll_loop_turn(Loop *loop, bool may_sleep)
         run_ready(l);
         run_posted(l);
         run_deferred(l);
-        if (l->kick_jobs) {
-                l->kick_jobs = false;
-                jobs_kick(l->jobs);
-        }
+        if (l->kick_jobs)
+                kick_jobs(l);
 }
 
 void epoll_loop_run(Loop *loop)
@@ -388,6 +408,7 @@ int epoll_loop_new(unsigned index, JobPool *jobs, Loop **ret)
                 return -ENOMEM;
         *l = (EpollLoop){ .loop = { .ops = &epoll_loop_ops, .index = index },
                           .jobs = jobs,
+                          .jobs_timer.fire = jobs_look,
                           .now = clock_now(),
                           .epoll_fd = epoll_create1(EPOLL_CLOEXEC),
                           .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };

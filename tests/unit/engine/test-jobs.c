@@ -163,6 +163,69 @@ static void test_grow_and_shrink(void)
         fixture_free(&f);
 }
 
+/* Jobs that do not sleep get one thread, after it was seen that they do not; those that do get as
+ * many as their lane may have, at once or after a moment. */
+typedef struct SpinJob {
+        LoopJob job;
+        gint *running, *most, *done;
+        bool sleeps;
+} SpinJob;
+
+static void spin_work(LoopJob *job)
+{
+        SpinJob *s = CONTAINER_OF(job, SpinJob, job);
+        gint64 end = g_get_monotonic_time() + 20;
+        gint now = g_atomic_int_add(s->running, 1) + 1;
+
+        if (now > g_atomic_int_get(s->most))
+                g_atomic_int_set(s->most, now);
+        if (s->sleeps)
+                g_usleep(200);
+        while (g_get_monotonic_time() < end)
+                ;
+        (void)g_atomic_int_add(s->running, -1);
+}
+
+static void spin_done(LoopJob *job)
+{
+        g_atomic_int_inc(CONTAINER_OF(job, SpinJob, job)->done);
+}
+
+static gint spin_most(Fixture *f, LoopLane *lane, bool sleeps)
+{
+        enum { N = 1000 };
+        gint running = 0, most = 0, done = 0;
+        g_autofree SpinJob *jobs = g_new0(SpinJob, N);
+
+        for (unsigned i = 0; i < N; i++) {
+                jobs[i] = (SpinJob){
+                        { .work = spin_work, .done = spin_done }, &running, &most, &done, sleeps
+                };
+                loop_job(f->loop, lane, &jobs[i].job);
+        }
+        while (g_atomic_int_get(&done) < N)
+                epoll_loop_turn(f->loop, true);
+        return most;
+}
+
+static void test_one_thread_will_do(void)
+{
+        LoopLane lane = { .max = 6 };
+        unsigned alone = 0;
+        Fixture f;
+
+        fixture_new(&f, 16, NSEC_PER_SEC);
+        for (unsigned round = 0; round < 300 && alone < 3; round++)
+                alone += spin_most(&f, &lane, false) == 1;
+        g_assert_cmpuint(alone, ==, 3);
+        g_assert_cmpint(spin_most(&f, &lane, true), ==, 6);
+        /* and back, after it was tried */
+        for (unsigned round = 0; round < 500 && alone < 4; round++)
+                alone += spin_most(&f, &lane, false) == 1;
+        g_assert_cmpuint(alone, ==, 4);
+        fixture_free(&f);
+}
+
 /* A job that never ends: the pool can be given up, and done() is not called on what is gone. */
 static void test_abandon(void)
 {
@@ -243,6 +306,7 @@ int main(int argc, char *argv[])
         g_test_add_func("/jobs/stalled-lanes", test_stalled_lanes);
         g_test_add_func("/jobs/round-robin", test_round_robin);
         g_test_add_func("/jobs/grow-and-shrink", test_grow_and_shrink);
+        g_test_add_func("/jobs/one-thread-will-do", test_one_thread_will_do);
         g_test_add_func("/jobs/abandon", test_abandon);
         g_test_add_func("/jobs/flood", test_flood);
         return g_test_run();
