@@ -4,6 +4,7 @@
 #include <glib.h>
 
 #include "base/bytes.h"
+#include "device.h"
 
 FakeScsi fake;
 static uint8_t disk[FAKE_BLOCKS * 512];
@@ -28,6 +29,29 @@ void fake_done(void)
         g_assert_cmpuint(fake.n_open, ==, 0);
         buffer_pool_free(fake.buffers);
         g_assert_cmpint(fake.budget.left, ==, (int64_t)GIB);
+}
+
+void device_init(Sim *sim)
+{
+        fake_init(sim_loop(sim, 0));
+}
+
+void device_done(Sim *sim)
+{
+        fake_done();
+}
+
+ScsiWorker *device_worker(unsigned i)
+{
+        return NULL;
+}
+
+LunMap *device_luns(void)
+{
+        LunMap *map;
+
+        g_assert_cmpint(lun_map_new(NULL, 0, &map), ==, 0);
+        return map;
 }
 
 int lun_map_new(const LunMapEntry *entries, size_t n, LunMap **ret)

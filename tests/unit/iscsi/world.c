@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "world.h"
 
+#include "device.h"
+
 #include <string.h>
 
 static World *the_world; /* what host operations without userdata need */
@@ -85,9 +87,9 @@ void world_init(World *w, const IscsiLimits *limits)
         the_world = w;
         peers = g_ptr_array_new();
         w->sim = sim_new(1, 2);
-        fake_init(sim_loop(w->sim, 0));
+        device_init(w->sim);
         for (unsigned i = 0; i < 2; i++)
-                g_assert_cmpint(iscsi_worker_new(sim_loop(w->sim, i), NULL,
+                g_assert_cmpint(iscsi_worker_new(sim_loop(w->sim, i), device_worker(i),
                                                  limits ? limits : &defaults, &host_ops, w,
                                                  &w->workers[i]),
                                 ==, 0);
@@ -112,8 +114,8 @@ void world_map(World *w)
         IscsiTarget *t = NULL;
 
         if (w->target.name) {
-                if (!w->target.luns)
-                        g_assert_cmpint(lun_map_new(NULL, 0, &w->luns), ==, 0);
+                if (!w->luns)
+                        w->luns = device_luns();
                 w->target.luns = w->luns;
                 w->target.incoming = &w->incoming;
                 w->target.n_incoming = !w->no_incoming;
@@ -150,7 +152,7 @@ void world_done(World *w)
         }
         iscsi_map_unref(w->map);
         lun_map_unref(w->luns);
-        fake_done();
+        device_done(w->sim);
         sim_free(w->sim);
         g_ptr_array_free(peers, TRUE);
 }
