@@ -42,7 +42,7 @@ struct FaultIo {
         uint64_t begin, end, sequence;
         FaultPage *page;
         uint8_t sectors;
-        _Alignas(FAULT_SECTOR) uint8_t data[FAULT_PAGE];
+        uint8_t data[FAULT_PAGE];
 };
 
 StoreChannel *fault_inner(const FaultIo *f);
