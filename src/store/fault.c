@@ -415,10 +415,7 @@ static FaultIo *fault_io_get(StoreChannel *ch)
                 fc->free = f->next;
                 return f;
         }
-        f = aligned_alloc(FAULT_SECTOR, ROUND_UP(sizeof(*f), FAULT_SECTOR));
-        if (f)
-                memset(f, 0, sizeof(*f));
-        return f;
+        return calloc(1, sizeof(*f));
 }
 
 static bool fault_submit(StoreChannel *ch, StoreIo *io)
@@ -478,6 +475,20 @@ static void fault_cancel(StoreChannel *ch, StoreIo *io)
 
 /* ---- the store ---- */
 
+/* Under the mutex: those that the configuration does not cover any more go on, each on its loop. */
+static void release_hung(FaultStore *fs)
+{
+        for (List *n = fs->hung.next, *next; n != &fs->hung; n = next) {
+                FaultIo *f = LIST_ENTRY(n, FaultIo, link);
+
+                next = n->next;
+                if (is_hung(&fs->config, f->io))
+                        continue;
+                list_remove(n);
+                loop_post(f->channel->loop, &f->task);
+        }
+}
+
 static int fault_configure(Store *s, const char *text, StoreError *reterr)
 {
         FaultStore *fs = (FaultStore *)s;
@@ -502,12 +513,7 @@ static int fault_configure(Store *s, const char *text, StoreError *reterr)
         crash = next.crash && fs->cache;
         next.crash = false;
         fs->config = next;
-        LIST_FOREACH_SAFE (f, &fs->hung, FaultIo, link) {
-                if (is_hung(&next, f->io))
-                        continue;
-                list_remove(&f->link);
-                loop_post(f->channel->loop, &f->task);
-        }
+        release_hung(fs);
         pthread_mutex_unlock(&fs->mutex);
         if (crash)
                 fault_cache_crash(fs->cache);

@@ -231,7 +231,6 @@ static void test_flush(const void *userdata)
 static void test_failure(const void *userdata)
 {
         const Kind *kind = userdata;
-        g_autofree uint8_t *buf = g_malloc0(4096);
         Bed b;
 
         open_bed(&b, kind, 0);

@@ -97,6 +97,21 @@ int io_submit(io_context_t ctx, long n, struct iocb **iocbs)
         return r < 0 ? -errno : (int)r;
 }
 
+/* What was done behind the first keep bytes was not. */
+static void undo(const struct iocb *cb, size_t keep)
+{
+        static uint8_t garbage[512] __attribute__((aligned(4096)));
+        const struct iovec *iov = cb->u.c.buf;
+
+        memset(garbage, 0xdd, sizeof(garbage));
+        if (cb->aio_lio_opcode == IO_CMD_PREADV)
+                memset((uint8_t *)iov->iov_base + keep, 0xdd, iov->iov_len - keep);
+        else
+                g_assert_cmpint(pwrite((int)cb->aio_fildes, garbage, sizeof(garbage),
+                                       cb->u.c.offset + (off_t)keep),
+                                ==, sizeof(garbage));
+}
+
 int io_getevents(io_context_t ctx, long min, long max, struct io_event *events,
                  struct timespec *timeout)
 {
@@ -108,10 +123,13 @@ int io_getevents(io_context_t ctx, long min, long max, struct io_event *events,
         for (long i = 0; i < n; i++) {
                 if ((long)events[i].res <= 512)
                         continue;
-                if (bad_luck(ANSWER_PART, 6))
+                if (bad_luck(ANSWER_PART, 6)) {
+                        undo(events[i].obj, 512);
                         events[i].res = 512;
-                else if (bad_luck(ANSWER_AGAIN, 6))
+                } else if (bad_luck(ANSWER_AGAIN, 6)) {
+                        undo(events[i].obj, 0);
                         events[i].res = (unsigned long)-EAGAIN;
+                }
         }
         return n < 0 ? -errno : (int)n;
 }
