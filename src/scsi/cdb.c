@@ -104,10 +104,10 @@ uint64_t cdb_field(const uint8_t *cdb, CdbField f)
         }
 }
 
-int cdb_check(const ScsiOp *op, const LuSlot *slot, const uint8_t *cdb, int *ret_byte, int *ret_bit)
+int cdb_check(const ScsiOp *op, const uint8_t *cdb, int *ret_byte, int *ret_bit)
 {
         for (unsigned i = 1; i < op->cdb_length; i++) {
-                uint8_t bad = (uint8_t)(cdb[i] & ~op_usage(op, slot, i));
+                uint8_t bad = (uint8_t)(cdb[i] & ~op->usage[i]);
 
                 if (i == 1 && (op->flags & OP_SERVICE_ACTION))
                         bad &= 0xe0;

@@ -85,12 +85,12 @@ const OpSet *op_set_controller(void);
 const ScsiOp *op_find(const OpSet *set, const LuSlot *slot, const uint8_t *cdb);
 /* Is the opcode there with service actions, whichever? */
 bool op_has_service_actions(const OpSet *set, uint8_t opcode) _pure_;
-/* The usage byte as it holds for this unit. */
+/* The usage byte as it holds for this unit (OP_UNMAP_BIT: refused by the handler, when the unit can
+ * be written at all). */
 uint8_t op_usage(const ScsiOp *op, const LuSlot *slot, unsigned byte) _pure_;
 uint64_t cdb_field(const uint8_t *cdb, CdbField f) _pure_;
 /* 0, or -EINVAL with the place of the first bit that is not allowed. */
-int cdb_check(const ScsiOp *op, const LuSlot *slot, const uint8_t *cdb, int *ret_byte,
-              int *ret_bit);
+int cdb_check(const ScsiOp *op, const uint8_t *cdb, int *ret_byte, int *ret_bit);
 
 /* handlers: inquiry.c, report.c, mode.c, reserve.c, */
 Run spc_test_unit_ready(Task *task, int r);

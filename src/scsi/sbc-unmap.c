@@ -141,6 +141,8 @@ Run sbc_write_same(Task *task, int r)
         if (r < 0)
                 return task_store_error(task, r);
         if (task->step == 0) {
+                if ((task_cdb(task)[1] & SAME_UNMAP) && !task->slot->state.limits.unmap)
+                        return task_bad_cdb(task, 1, 3);
                 if (task->blocks > task->slot->state.limits.max_write_same)
                         return task_bad_cdb(task, task->op->length.at, -1);
                 task->step = 1;

@@ -510,7 +510,7 @@ static bool parse(Task *task)
                 task_check(task, SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD_IN_CDB);
                 return false;
         }
-        if (UNLIKELY(cdb_check(op, task->slot, cdb, &byte, &bit) < 0)) {
+        if (UNLIKELY(cdb_check(op, cdb, &byte, &bit) < 0)) {
                 task_bad_cdb(task, byte, bit);
                 return false;
         }

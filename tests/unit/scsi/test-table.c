@@ -228,7 +228,7 @@ static void test_thick(void)
         c = run_in(f.n, 1, CDB(0xa3, 0x0c, 1, 0x93, 0, 0, 0, 0, 2, 0), 512);
         g_assert_cmphex(c->in[4 + 1], ==, 0x01);
         command_free(c);
-        c = run_in(f.n, 1, CDB(0x41, 0x08, 0, 0, 0, 0, 0, 0, 1, 0), 0);
+        c = run_out(f.n, 1, CDB(0x41, 0x08, 0, 0, 0, 0, 0, 0, 1, 0), fake_store_data(f.store), 512);
         check_pointer(c, false, 1, 3);
         command_free(c);
         c = run_in(f.n, 1, CDB(0x12, 1, 0xb0, 0, 255, 0), 255);
