@@ -662,9 +662,28 @@ def test_bash_completion():
         assert "--runtime" in complete("create", "--r")
         assert "--write-cache=" in complete("add-lun", "--wr")
         assert "--force" not in complete("status", "--")
-        assert complete("--json=s") == ["--json=short"]
-        assert complete("add-lun", "--write-cache=of") == ["--write-cache=off"]
+        assert complete("--json=s") == ["short"]
+        assert complete("add-lun", "--write-cache=of") == ["off"]
         assert "disk/1" in complete(at, "unit", "refresh", "")
+
+
+def test_bash_completion_as_typed():
+    script = os.path.join(tgt.BUILD, "src", "ctl", "completion", "tgtctl")
+    with served() as d:
+        socket = os.path.join(d.runtime, "control")
+        for typed, shown in (("tgtctl sta", "tgtctl status "),
+                             ("tgtctl add-lun --write-cache=of", "tgtctl add-lun --write-cache=off "),
+                             (f"tgtctl -C 0 status --socket={socket} {DISK[:-3]}", f" {DISK} "),
+                             ("tgtctl account rem", "tgtctl account remove ")):
+            out = terminal.run(
+                ["bash", "--norc", "-i"],
+                [("$ ", "source /usr/share/bash-completion/bash_completion; source " + script +
+                  "; echo REA''DY; COLUMNS=1000\n"), ("READY", typed + "\t"),
+                 (shown, "\x15exit\n")],
+                {**CLEAN, "PS1": "$ ", "TERM": "dumb", "INPUTRC": "/dev/null", "COLUMNS": "1000",
+                 "PATH": os.path.dirname(tgt.TGTCTL) + ":" + CLEAN["PATH"]}, seconds=10)[1]
+            # what is drawn: backspaces as readline sends them, over a line as wide as it needs
+            assert shown in out.replace("\x08", ""), repr(out)
 
 
 ZSH = r"""
