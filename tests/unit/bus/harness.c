@@ -191,6 +191,22 @@ sd_bus_message *call(sd_bus *bus, const char *path, const char *interface, const
 
 /* ---- dbus-daemon ---- */
 
+/* As the system bus: what is not allowed is denied. The policy file is what is tested. */
+static const char system_config[] =
+        "<!DOCTYPE busconfig PUBLIC '-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN' "
+        "'http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd'>\n"
+        "<busconfig><type>system</type><listen>unix:path=%s/bus</listen><auth>EXTERNAL</auth>"
+        "<policy context='default'><allow user='*'/><deny own='*'/>"
+        "<deny send_type='method_call'/><allow send_type='signal'/>"
+        "<allow send_requested_reply='true' send_type='method_return'/>"
+        "<allow send_requested_reply='true' send_type='error'/>"
+        "<allow receive_type='method_call'/><allow receive_type='method_return'/>"
+        "<allow receive_type='error'/><allow receive_type='signal'/>"
+        "<allow send_destination='org.freedesktop.DBus'/>"
+        "<allow send_destination='org.freedesktop.PolicyKit1'/></policy>"
+        "<policy user='root'><allow own='org.freedesktop.PolicyKit1'/></policy>"
+        "<include>%s</include></busconfig>\n";
+
 static const char config[] =
         "<!DOCTYPE busconfig PUBLIC '-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN' "
         "'http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd'>\n"
@@ -231,7 +247,7 @@ void test_bus_stop(TestBus *b)
         (void)unlink(path);
 }
 
-TestBus *test_bus_new(void)
+TestBus *test_bus_new(const char *policy)
 {
         TestBus *b = g_new0(TestBus, 1);
         g_autofree char *file = NULL, *text = NULL;
@@ -240,7 +256,8 @@ TestBus *test_bus_new(void)
         check(chmod(b->dir, 0755), "chmod");
         b->address = g_strdup_printf("unix:path=%s/bus", b->dir);
         file = g_build_filename(b->dir, "config", NULL);
-        text = g_strdup_printf(config, b->dir);
+        text = policy ? g_strdup_printf(system_config, b->dir, policy)
+                      : g_strdup_printf(config, b->dir);
         g_assert_true(g_file_set_contents(file, text, -1, NULL));
         test_bus_start(b);
         return b;

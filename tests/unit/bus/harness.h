@@ -37,13 +37,14 @@ sd_bus *harness_peer(Harness *h);
 /* A client of the bus at address. */
 sd_bus *harness_client(const char *address);
 
-/* A dbus-daemon of our own that lets every user in. */
+/* A dbus-daemon of our own that lets every user in. policy: a file of system.d, on a bus that
+ * otherwise denies as the system bus does; NULL: everything is allowed. */
 typedef struct TestBus {
         char *dir, *address;
         pid_t pid;
 } TestBus;
 
-TestBus *test_bus_new(void);
+TestBus *test_bus_new(const char *policy);
 TestBus *test_bus_free(TestBus *b);
 /* Ends the daemon; a later start has the same address. */
 void test_bus_stop(TestBus *b);

@@ -31,9 +31,11 @@ static void wait_for_name(sd_bus *bus)
         g_assert_true(name_is_owned(bus));
 }
 
-static void setup_as(Fixture *f, const char *address)
+static const char *policy_file;
+
+static void setup_as(Fixture *f, const char *address, const char *policy)
 {
-        f->bus_daemon = test_bus_new();
+        f->bus_daemon = test_bus_new(policy);
         g_setenv("DBUS_SYSTEM_BUS_ADDRESS", f->bus_daemon->address, TRUE);
         f->polkit = mock_polkit_new(f->bus_daemon->address);
         f->h = harness_new(address ? address : f->bus_daemon->address);
@@ -43,16 +45,25 @@ static void setup_as(Fixture *f, const char *address)
 
 static void setup_system(Fixture *f, const void *data)
 {
-        setup_as(f, "system");
+        setup_as(f, "system", NULL);
 }
 
 static void setup_private(Fixture *f, const void *data)
 {
-        setup_as(f, NULL);
+        setup_as(f, NULL, NULL);
+}
+
+/* The bus lets only root and tgt own names here. */
+static void setup_policy(Fixture *f, const void *data)
+{
+        if (geteuid() == 0)
+                setup_as(f, "system", policy_file);
 }
 
 static void teardown(Fixture *f, const void *data)
 {
+        if (!f->h)
+                return;
         harness_free(f->h);
         sd_bus_flush_close_unref(f->bus);
         f->polkit = mock_polkit_free(f->polkit);
@@ -361,25 +372,52 @@ static void test_private_bus(Fixture *f, const void *data)
         g_assert_cmpuint(n_edits(f), ==, 1);
 }
 
-/* busctl as somebody else. Its exit status. */
-static int as_nobody(const char *address, const char *member, const char *signature)
+/* busctl as that user. Its exit status. */
+static int busctl_as(uid_t uid, const char *const *argv)
 {
-        g_autofree char *option = g_strdup_printf("--address=%s", address);
         int status;
         pid_t pid = fork();
 
         if (pid == 0) {
-                if (setgid(NOBODY) < 0 || setuid(NOBODY) < 0)
+                if (uid != 0 && (setgid(uid) < 0 || setuid(uid) < 0))
                         _exit(99);
-                execlp("busctl", "busctl", option, "--quiet", "call", "org.tgt1", "/org/tgt1",
-                       IFACE_MANAGER, member, signature, *signature == 's' ? "" : "0",
-                       *signature == 's' ? "0" : (char *)NULL, (char *)NULL);
+                execvp("busctl", (char **)argv);
                 _exit(98);
         }
         g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
         g_assert_true(WIFEXITED(status));
         g_assert_cmpint(WEXITSTATUS(status), <, 98);
         return WEXITSTATUS(status);
+}
+
+static int as_nobody(const char *address, const char *member, const char *signature)
+{
+        g_autofree char *option = g_strdup_printf("--address=%s", address);
+        bool two = *signature == 's';
+        const char *const argv[] = { "busctl",   option,         "--quiet",        "call",
+                                     "org.tgt1", "/org/tgt1",    IFACE_MANAGER,    member,
+                                     signature,  two ? "" : "0", two ? "0" : NULL, NULL };
+
+        return busctl_as(NOBODY, argv);
+}
+
+static int own_name_as(const char *address, uid_t uid)
+{
+        g_autofree char *option = g_strdup_printf("--address=%s", address);
+        const char *const argv[] = { "busctl",
+                                     option,
+                                     "--quiet",
+                                     "call",
+                                     "org.freedesktop.DBus",
+                                     "/org/freedesktop/DBus",
+                                     "org.freedesktop.DBus",
+                                     "RequestName",
+                                     "su",
+                                     "org.tgt1",
+                                     "0",
+                                     NULL };
+
+        return busctl_as(uid, argv);
 }
 
 static bool cannot_be_nobody(void)
@@ -408,6 +446,26 @@ static void test_others_system(Fixture *f, const void *data)
         mock_polkit_set(f->polkit, POLKIT_NO, NULL);
         g_assert_cmpint(as_nobody(f->bus_daemon->address, "Reload", "a{sv}"), !=, 0);
         g_assert_cmpint(as_nobody(f->bus_daemon->address, "ListTargets", "su"), ==, 0);
+}
+
+/* The policy that is installed: everybody may ask, polkit is asked, nobody takes the name. */
+static void test_bus_policy(Fixture *f, const void *data)
+{
+        if (cannot_be_nobody())
+                return;
+        g_assert_cmpint(as_nobody(f->bus_daemon->address, "ListTargets", "su"), ==, 0);
+        mock_polkit_set(f->polkit, POLKIT_NO, NULL);
+        g_assert_cmpint(as_nobody(f->bus_daemon->address, "Reload", "a{sv}"), !=, 0);
+        mock_polkit_wait_asked(f->polkit, 1); /* it was polkit that refused */
+        mock_polkit_set(f->polkit, POLKIT_YES, NULL);
+        g_assert_cmpint(as_nobody(f->bus_daemon->address, "Reload", "a{sv}"), ==, 0);
+        harness_free(f->h);
+        f->h = NULL;
+        g_assert_cmpint(own_name_as(f->bus_daemon->address, NOBODY), !=, 0);
+        g_assert_cmpint(own_name_as(f->bus_daemon->address, 0), ==, 0);
+        sd_bus_flush_close_unref(f->bus);
+        f->polkit = mock_polkit_free(f->polkit);
+        test_bus_free(f->bus_daemon);
 }
 
 /* This program again, as a client of the private socket with that uid. Its exit status. */
@@ -475,12 +533,16 @@ int main(int argc, char **argv)
                 { "/polkit/private-bus", setup_private, test_private_bus },
                 { "/polkit/others-private-bus", setup_private, test_others_private_bus },
                 { "/polkit/others-system", setup_system, test_others_system },
+                { "/polkit/bus-policy", setup_policy, test_bus_policy },
                 { "/polkit/others-socket", setup_private, test_others_socket },
         };
 
         if (argc == 4 && STREQ(argv[1], "--peer"))
                 return be_peer(argv[2], argv[3]);
         g_test_init(&argc, &argv, NULL);
+        if (argc != 2)
+                g_error("usage: test-polkit BUS-POLICY");
+        policy_file = argv[1];
         for (size_t i = 0; i < ELEMENTSOF(tests); i++)
                 g_test_add(tests[i].name, Fixture, NULL, tests[i].setup, tests[i].run, teardown);
         return g_test_run();
