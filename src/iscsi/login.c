@@ -133,6 +133,8 @@ static int take_text(Login *l, const char *what, const TextPair *pair, bool lowe
                 if (lower && (v <= ' ' || v > '~' || v == ','))
                         return login_refuse(l, LOGIN_INITIATOR_ERROR,
                                             "%s has a character that no iSCSI name has", what);
+                if (v < ' ' || v > '~')
+                        v = '?'; /* an alias goes to journals and buses */
                 value[i] = lower && v >= 'A' && v <= 'Z' ? (char)(v - 'A' + 'a') : v;
         }
         value[pair->value_length] = '\0';

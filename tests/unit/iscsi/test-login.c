@@ -670,6 +670,9 @@ static void test_sanitized(gconstpointer data)
                         0x0201);
         for (const char *c = w.reason; *c; c++)
                 g_assert_true(*c >= ' ' && *c <= '~');
+        p = peer_new(&w, kind(data));
+        peer_login(p, "InitiatorAlias=a\nb\xff");
+        g_assert_cmpstr(p->conn->session->info.alias, ==, "a?b?");
         world_done(&w);
 }
 
