@@ -189,7 +189,7 @@ static bool apply_store(LogicalUnit *lu, CoordOp *op)
         set_store(lu, store, board);
         lu_look_at_store(lu, s);
         if (store)
-                op->ua = s->blocks != blocks ? UA_CAPACITY_CHANGED : UA_UNIT_CHANGED;
+                op->ua = s->blocks != blocks ? UA_CAPACITY_CHANGED : UA_MEDIUM_CHANGED;
         return true;
 }
 

@@ -274,7 +274,7 @@ const LuConfig *lu_config(const LogicalUnit *lu);
 /* A change from the control plane, carried out through the coordinator; done() runs on origin. */
 typedef enum LuChangeKind {
         LU_CHANGE_STATE,  /* config's changeable part: readonly, write_cache; UA 2A/01 */
-        LU_CHANGE_STORE,  /* another store, or none; UA 2A/09 or 3F/0E by what differs */
+        LU_CHANGE_STORE,  /* another store, or none; UA 2A/09 if the size differs, else 28/00 */
         LU_CHANGE_SIZE,   /* the store's size is read anew; UA 2A/09 */
         LU_CHANGE_RETIRE, /* no longer served: tasks aborted, channels detached, ghosts stay with
                              the store */

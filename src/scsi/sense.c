@@ -4,10 +4,9 @@
 #include "base/bytes.h"
 
 static const uint16_t unit_attentions[UA_MAX] = {
-        [UA_POWER_ON] = 0x2900,     [UA_TARGET_RESET] = 0x2902,     [UA_UNIT_RESET] = 0x2903,
-        [UA_NEXUS_LOSS] = 0x2907,   [UA_TASKS_CLEARED] = 0x2f00,    [UA_MEDIUM_CHANGED] = 0x2800,
-        [UA_UNIT_CHANGED] = 0x3f03, [UA_CAPACITY_CHANGED] = 0x2a09, [UA_MODE_CHANGED] = 0x2a01,
-        [UA_LUNS_CHANGED] = 0x3f0e,
+        [UA_POWER_ON] = 0x2900,         [UA_TARGET_RESET] = 0x2902,  [UA_UNIT_RESET] = 0x2903,
+        [UA_NEXUS_LOSS] = 0x2907,       [UA_TASKS_CLEARED] = 0x2f00, [UA_MEDIUM_CHANGED] = 0x2800,
+        [UA_CAPACITY_CHANGED] = 0x2a09, [UA_MODE_CHANGED] = 0x2a01,  [UA_LUNS_CHANGED] = 0x3f0e,
 };
 
 uint16_t unit_attention_asc(UnitAttention ua)

@@ -49,7 +49,6 @@ typedef enum UnitAttention {
         UA_NEXUS_LOSS,       /* 29/07 */
         UA_TASKS_CLEARED,    /* 2f/00 */
         UA_MEDIUM_CHANGED,   /* 28/00 */
-        UA_UNIT_CHANGED,     /* 3f/03 */
         UA_CAPACITY_CHANGED, /* 2a/09 */
         UA_MODE_CHANGED,     /* 2a/01 */
         UA_LUNS_CHANGED,     /* 3f/0e */

@@ -703,7 +703,7 @@ static void test_no_store(void)
         expect_good(c);
         g_assert_true(good(f.n, 1, CDB(0x12, 0, 0, 0, 255, 0)));
         unit_change(&f.w, f.lu, LU_CHANGE_STORE, f.store, false, false);
-        g_assert_cmphex(clear_attention(f.n, 1), ==, 0x3f03);
+        g_assert_cmphex(clear_attention(f.n, 1), ==, 0x2800);
         g_assert_true(good(f.n, 1, CDB(0)));
         g_assert_cmpint(lu_medium(f.lu), ==, LU_READY);
         unit_change(&f.w, f.lu, LU_CHANGE_RETIRE, NULL, false, false);
