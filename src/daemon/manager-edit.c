@@ -702,6 +702,8 @@ static int edit_ready(Edit *e)
 
 static int edit_step(Edit *e)
 {
+        if (e->manager->state == MANAGER_STOPPING && e->phase < EDIT_PUBLISHING)
+                edit_fail(e, ERROR_FAILED, "The daemon is stopping");
         if (e->result.error.name)
                 return -1;
         switch (e->phase) {
@@ -741,8 +743,6 @@ static void run_next(LoopTask *task)
         if (m->current || m->edits.length == 0)
                 return;
         m->current = g_queue_pop_head(&m->edits);
-        if (m->state == MANAGER_STOPPING)
-                edit_fail(m->current, ERROR_FAILED, "The daemon is stopping");
         edit_advance(m->current);
 }
 
@@ -759,7 +759,6 @@ void edits_cancel(Manager *m)
         Edit *e;
 
         if (m->current && m->current->phase == EDIT_SETTLING) {
-                edit_fail(m->current, ERROR_FAILED, "The daemon is stopping");
                 loop_timer_cancel(m->loop, &m->current->deadline);
                 loop_defer(m->loop, &m->current->settled);
         }

@@ -113,6 +113,8 @@ static void retry_later(Unit *u)
         uint64_t most = MAX(RETRY_MAX, m->n_away * RETRY_PER_UNIT);
         uint64_t wait = min_u64(RETRY_FIRST << MIN(u->n_retries, 10U), most);
 
+        if (u->state != UNIT_AWAY)
+                return;
         u->n_retries++;
         loop_timer_in(m->loop, &u->retry, wait);
 }
@@ -171,6 +173,7 @@ static void unit_ready(Unit *u)
 {
         u->n_retries = 0;
         u->refused = false;
+        loop_timer_cancel(u->manager->loop, &u->retry);
         unit_set_state(u, UNIT_READY, NULL);
         if (u->journaled) {
                 journal_unit(u, LOG_NOTICE, MSG_STORE_READY, NULL);
@@ -217,6 +220,10 @@ static void open_done(LoopJob *job)
         else if (j->result < 0) {
                 u->refused = j->result != -ENOENT && j->result != -ENXIO && j->result != -ENODEV;
                 unit_away(u, *j->error.text ? j->error.text : strerror(-j->result));
+        } else if (j->spec.readonly != u->spec->readonly || j->spec.size != u->spec->size) {
+                /* the settings have changed meanwhile */
+                g_clear_pointer(&j->store, store_unref);
+                unit_start(u);
         } else {
                 StoreIdentity id = store_identity(j->store);
 
@@ -280,6 +287,7 @@ static void meet_served(Unit *u, Unit *other)
         identities_alias(u->manager->identities, u->key, other->key);
         unit_make_alias(u, other);
         u->refused = u->journaled = false;
+        loop_timer_cancel(u->manager->loop, &u->retry);
         unit_set_state(u, UNIT_NEW, NULL);
 }
 
@@ -364,7 +372,8 @@ void unit_start(Unit *u)
         Manager *m = u->manager;
         StoreJob *j;
 
-        if (u->job || u->predecessor || u->state >= UNIT_RETIRING || m->state == MANAGER_STOPPING)
+        if (u->job || u->alias || u->predecessor || u->state > UNIT_AWAY ||
+            u->state == UNIT_READY || m->state == MANAGER_STOPPING)
                 return;
         if (u->store && u->state == UNIT_AWAY) {
                 /* it was open: the same store comes back, with what it remembers */
@@ -411,6 +420,13 @@ static void refresh_work(LoopJob *job)
         j->result = store_refresh(j->store, &j->spec, &j->error);
 }
 
+/* What waited for a job to end: the unit was closed meanwhile, to be opened anew. */
+static void unit_go_on(Unit *u)
+{
+        if (u->state == UNIT_NEW && !u->store)
+                unit_start(u);
+}
+
 /* After store_refresh() of a unit whose store is open. */
 static void refreshed(Unit *u, StoreJob *j)
 {
@@ -439,6 +455,7 @@ static void again_done(LoopJob *job)
                 refreshed(j->unit, j);
         if (j->done)
                 j->done(j->result < 0 ? j->result : 0, j->error.text, j->userdata);
+        unit_go_on(j->unit);
         store_job_free(j);
 }
 
@@ -469,6 +486,7 @@ static void configure_done(LoopJob *job)
 
         (void)store_job_over(j);
         j->done(j->result, j->error.text, j->userdata);
+        unit_go_on(j->unit);
         store_job_free(j);
 }
 

@@ -342,6 +342,8 @@ void unit_leave_alias(Unit *u)
         if (!real)
                 return;
         g_ptr_array_remove(real->aliases, u);
+        if (u->listed && !g_hash_table_lookup(u->manager->units, u->uuid))
+                unit_list_uuid(u);
         unit_republish(u);
         unit_release(real);
 }

@@ -170,6 +170,34 @@ def test_a_lun_is_replaced():
             raw.close()
 
 
+def test_settings_change_under_initiators():
+    write = b"\x2a\0\0\0\0\0\0\0\1\0"
+    with tgt.scratch() as d:
+        disk = tgt.sparse(os.path.join(d, "a.img"), 16 << 20)
+        with tgt.Daemon(d, {"1.conf": target(ONE, (disk, "readonly yes"))}) as daemon:
+            raw = fresh(daemon, ONE).ready()
+
+            def outcome():
+                settle(raw, 0)
+                status, _, sense, _ = raw.response(raw.command(write, write=512, data=b"x" * 512))
+                return status if status != 2 else (sense[2] & 15, sense[12])
+            assert outcome() == (7, 0x27)
+            daemon.fragment("1.conf", target(ONE, (disk, "readonly no")))
+            daemon.reload()
+            tgt.eventually(lambda: outcome() == 0, 10, "writable")
+            daemon.fragment("1.conf", target(ONE, (disk, "readonly yes")))
+            daemon.reload()
+            assert outcome() == (7, 0x27)
+            daemon.fragment("1.conf", target(ONE, (disk, "readonly no\n    online no")))
+            daemon.reload()
+            settle(raw, (2, 4))
+            assert "offline" in reason(daemon, ONE)
+            daemon.fragment("1.conf", target(ONE, (disk, "")))
+            daemon.reload()
+            assert outcome() == 0
+            raw.close()
+
+
 def test_changes_outlive_the_daemon():
     with tgt.scratch() as d:
         disk = tgt.sparse(os.path.join(d, "a.img"), 16 << 20)
