@@ -31,7 +31,7 @@ static void wait_for_name(sd_bus *bus)
         g_assert_true(name_is_owned(bus));
 }
 
-static const char *policy_file;
+static char *policy_file;
 
 static void setup_as(Fixture *f, const char *address, const char *policy)
 {
@@ -536,14 +536,18 @@ int main(int argc, char **argv)
                 { "/polkit/bus-policy", setup_policy, test_bus_policy },
                 { "/polkit/others-socket", setup_private, test_others_socket },
         };
+        int r;
 
         if (argc == 4 && STREQ(argv[1], "--peer"))
                 return be_peer(argv[2], argv[3]);
         g_test_init(&argc, &argv, NULL);
         if (argc != 2)
                 g_error("usage: test-polkit BUS-POLICY");
-        policy_file = argv[1];
+        policy_file = realpath(argv[1], NULL); /* the bus looks for it from its own folder */
+        g_assert_nonnull(policy_file);
         for (size_t i = 0; i < ELEMENTSOF(tests); i++)
                 g_test_add(tests[i].name, Fixture, NULL, tests[i].setup, tests[i].run, teardown);
-        return g_test_run();
+        r = g_test_run();
+        free(policy_file);
+        return r;
 }
