@@ -101,9 +101,11 @@ static const Verb verb_table[] = {
           "Check fragments without a daemon",
           "Reads the files as the daemon would, or the whole search path if none is named, and "
           "tells "
-          "everything that is wrong as FILE:LINE. The exit code is 1 if there is an error. Nothing "
-          "but the files is looked at: whether backing stores exist shows when the daemon opens "
-          "them.",
+          "everything that is wrong as FILE:LINE. The exit code is 1 if there is an error.\n\n"
+          "Nothing but the files is looked at: whether backing stores exist, and whether the "
+          "values "
+          "of iSCSI parameters are in range, the daemon says when it reads them; tgtctl reload "
+          "--dry-run asks it.",
           "tgtctl verify /etc/tgt/targets.d/disk1.conf\n"
           "tgtctl verify" },
 
