@@ -65,17 +65,12 @@ static void command_drain(Command *cmd)
 {
         Conn *c = cmd->conn;
 
-        if (!command_expects_data(cmd) || c->terminating || c->ended) {
+        /* beyond the limit what still comes is rejected, as for any tag that nobody has */
+        if (!command_expects_data(cmd) || c->terminating || c->ended ||
+            c->n_draining >= DRAINING_MAX) {
                 command_free(cmd);
                 return;
         }
-        if (c->n_draining >= DRAINING_MAX)
-                LIST_FOREACH (old, &c->commands, Command, link)
-                        if (old->state == COMMAND_DRAINING) {
-                                c->transport->ops->release(c->transport, old);
-                                command_free(old);
-                                break;
-                        }
         command_leave_window(cmd);
         cmd->out.discard = true;
         cmd->out.early = buffer_unref(cmd->out.early);
@@ -301,12 +296,29 @@ void commands_deliver(Conn *c)
         }
 }
 
-void commands_abort_held(Conn *c, const uint8_t lun[8], uint32_t before_cmdsn)
+/* Complete, but the initiator has not sent the data that it announced, and gives up. */
+void command_give_up(Command *cmd)
 {
-        LIST_FOREACH (cmd, &c->held, Command, held_link)
-                if (sn_lt(cmd->cmdsn, before_cmdsn) &&
-                    (!lun || memcmp(cmd->task.lun, lun, sizeof(cmd->task.lun)) == 0))
+        Conn *c = cmd->conn;
+
+        c->transport->ops->release(c->transport, cmd);
+        if (cmd->submitted)
+                task_release(&cmd->task);
+        cmd->submitted = false;
+        command_drain(cmd);
+}
+
+void commands_abort_waiting(Conn *c, const uint8_t lun[8], uint32_t before_cmdsn)
+{
+        LIST_FOREACH_SAFE (cmd, &c->commands, Command, link) {
+                if (!sn_lt(cmd->cmdsn, before_cmdsn) ||
+                    (lun && memcmp(cmd->task.lun, lun, sizeof(cmd->task.lun)) != 0))
+                        continue;
+                if (cmd->state == COMMAND_HELD)
                         cmd->plug = true;
+                else if (cmd->state == COMMAND_WAIT_FINAL)
+                        command_give_up(cmd);
+        }
 }
 
 static Command *command_new(Conn *c, uint32_t itt)
@@ -481,6 +493,8 @@ int command_received(Conn *c, const ControlPdu *pdu, Command **ret)
         CmdSnVerdict verdict = cmdsn_check(c, pdu->bhs);
         const char *fault;
         Command *cmd = NULL;
+        uint16_t serial;
+        uint32_t itt;
         int r;
 
         *ret = NULL;
@@ -511,12 +525,15 @@ int command_received(Conn *c, const ControlPdu *pdu, Command **ret)
                 cmd->windowed = true;
                 c->n_windowed++;
         }
-        /* without data it may be over before this returns */
-        if (command_expects_data(cmd))
+        itt = cmd->itt;
+        serial = cmd->out.serial;
+        if (verdict != CMDSN_HOLD) {
+                submit(cmd);
+                commands_deliver(c);
+        }
+        /* it may be over already, and gone */
+        cmd = command_find(c, itt);
+        if (cmd && cmd->out.serial == serial && command_expects_data(cmd))
                 *ret = cmd;
-        if (verdict == CMDSN_HOLD)
-                return 0;
-        submit(cmd);
-        commands_deliver(c);
         return 0;
 }

@@ -72,8 +72,10 @@ Command *command_find(Conn *c, uint32_t itt);
 void command_final(Command *cmd);
 /* Delivers what a gap in CmdSN held back. */
 void commands_deliver(Conn *c);
-/* Marks the held commands of one LUN (NULL: all) as aborted. */
-void commands_abort_held(Conn *c, const uint8_t lun[8], uint32_t before_cmdsn);
+/* Aborts what the device server does not have (held, or waiting for the last of its data) of one
+ * LUN (NULL: all). */
+void commands_abort_waiting(Conn *c, const uint8_t lun[8], uint32_t before_cmdsn);
+void command_give_up(Command *cmd);
 /* RFC 7143 11.5.1: the CmdSN of a command that has not come counts as received. */
 int command_plug(Conn *c, uint32_t cmdsn);
 /* Sets flags and count of RFC 7143 11.4.5 in a SCSI Response or Data-In. */

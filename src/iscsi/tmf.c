@@ -82,11 +82,16 @@ static bool abort_unknown(Conn *c, const uint8_t *bhs, int *ret)
         Command *cmd = command_find(c, get_be32(bhs + BHS_RTT));
         uint32_t itt = get_be32(bhs + BHS_ITT);
 
-        if (cmd && cmd->state == COMMAND_HELD) {
-                bool same = memcmp(cmd->task.lun, bhs + BHS_LUN, sizeof(cmd->task.lun)) == 0;
-
-                cmd->plug = same;
-                *ret = answer(c, itt, same ? RESPONSE_COMPLETE : RESPONSE_NO_TASK);
+        if (cmd && memcmp(cmd->task.lun, bhs + BHS_LUN, sizeof(cmd->task.lun)) != 0) {
+                *ret = answer(c, itt, RESPONSE_NO_TASK);
+                return true;
+        }
+        if (cmd && (cmd->state == COMMAND_HELD || cmd->state == COMMAND_WAIT_FINAL)) {
+                if (cmd->state == COMMAND_HELD)
+                        cmd->plug = true;
+                else
+                        command_give_up(cmd);
+                *ret = answer(c, itt, RESPONSE_COMPLETE);
                 return true;
         }
         if (cmd && cmd->state == COMMAND_SUBMITTED)
@@ -135,8 +140,8 @@ int tmf_received(Conn *c, const ControlPdu *pdu)
                 if (functions[i].code != code)
                         continue;
                 if (code != FUNCTION_ABORT_TASK && functions[i].function != TMF_CLEAR_ACA)
-                        commands_abort_held(c, functions[i].per_lun ? bhs + BHS_LUN : NULL,
-                                            get_be32(bhs + BHS_CMDSN));
+                        commands_abort_waiting(c, functions[i].per_lun ? bhs + BHS_LUN : NULL,
+                                               get_be32(bhs + BHS_CMDSN));
                 return start(c, bhs, functions[i].function);
         }
         return answer(c, get_be32(bhs + BHS_ITT),

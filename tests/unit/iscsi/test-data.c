@@ -325,6 +325,35 @@ static void test_wait_final(void)
         world_done(&w);
 }
 
+/* The rest never comes, and the initiator gives up: the command does not stay for ever. */
+static void test_abort_waiting(void)
+{
+        World w;
+        Peer *p = logged_in(&w);
+        _pdu_ Pdu pdu = { 0 };
+        uint8_t bhs[BHS_SIZE], tmf[BHS_SIZE] = { OP_TMF_REQUEST | OP_IMMEDIATE, 0x80 };
+
+        for (uint8_t function = 1; function <= 5; function += 4) { /* ABORT TASK, LUN RESET */
+                command_bhs(p, bhs, 0x20, 0xff, 0, 0, 8192);
+                peer_send(p, bhs, NULL, 0, pattern, 100);
+                g_assert_cmpuint(p->conn->n_windowed, ==, 1);
+                tmf[BHS_FLAGS] = 0x80 | function;
+                put_be32(tmf + BHS_ITT, 0x9999);
+                put_be32(tmf + BHS_RTT, p->itt);
+                put_be32(tmf + BHS_CMDSN, p->cmdsn);
+                peer_send(p, tmf, NULL, 0, NULL, 0);
+                peer_expect(p, OP_TMF_RESPONSE, &pdu);
+                g_assert_cmpuint(pdu.bhs[BHS_RESPONSE], ==, 0);
+                g_assert_cmpuint(p->conn->n_windowed, ==, 0);
+                g_assert_cmpuint(fake.n_live, ==, 0);
+                send_data_from(p, p->itt, TAG_NONE, 0, 100, 1000,
+                               true); /* after all: nobody minds */
+                peer_expect_nothing(p);
+                g_assert_cmpuint(p->conn->n_commands, ==, 0);
+        }
+        world_done(&w);
+}
+
 /* The device server comes to the command only after its data has come: gate or CmdSN gap. */
 static void test_early_data(void)
 {
@@ -899,6 +928,7 @@ int main(int argc, char **argv)
         g_test_add_func("/iscsi/data/unsolicited", test_unsolicited);
         g_test_add_func("/iscsi/data/too-much", test_too_much);
         g_test_add_func("/iscsi/data/wait-final", test_wait_final);
+        g_test_add_func("/iscsi/data/abort-waiting", test_abort_waiting);
         g_test_add_func("/iscsi/data/early-data", test_early_data);
         g_test_add_func("/iscsi/data/early-limit", test_early_limit);
         g_test_add_func("/iscsi/data/direct", test_direct);
