@@ -7,7 +7,23 @@
 #include "store/options.h"
 
 /* Wraps another type. Its options are read at open and by store_configure() alike; a change takes
- * effect for requests submitted after it, and hung ones that it no longer covers go on. */
+ * effect for requests submitted after it, and hung ones that it no longer covers go on.
+ *
+ *   store=TYPE           what is wrapped (at open; path, size, sync and so on are handed on)
+ *   hang=OPS             requests wait, before anything is done, until this says otherwise
+ *   cancel=no            store_cancel() is not heard by them
+ *   delay=TIME           of each request that is hit, before it goes on
+ *   error=NAME           ends with it, and nothing is done; ENODEV lasts until store_refresh()
+ *   short=yes            half of it is done, and it ends with EIO
+ *   corrupt=yes          a byte of what was read is wrong
+ *   nospace=yes          WRITE and ZERO end with ENOSPC
+ *   ops=OPS, range=OFFSET+LENGTH, skip=N, count=N, probability=PERCENT, seed=N
+ *                        which requests delay, error, short, corrupt and nospace hit; hang keeps
+ *                        to range
+ *   lose-unflushed=yes   what is written stays in memory (256 MiB at most) until it is flushed
+ *   crash=yes            loses what was not
+ *   block-size=N, no-fua=yes, no-zero=yes, no-discard=yes
+ *                        the store lacks it, so that emulation has to do it (at open) */
 
 #define ALL_OPS                                                                                   \
         ((1U << STORE_READ) | (1U << STORE_WRITE) | (1U << STORE_FLUSH) | (1U << STORE_DISCARD) | \

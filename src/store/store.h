@@ -146,5 +146,6 @@ StoreChannel *store_detach(StoreChannel *ch);                    /* nothing is p
  * the loop may go to the kernel together at the end of the turn. Handles what the type lacks:
  * requests not aligned to its blocks, zeroing and FUA by other means. */
 bool store_submit(StoreChannel *ch, StoreRequest *req);
-/* A hint: the request may complete early with -ECANCELED, or as if nothing had been said. */
+/* A hint, on the channel's thread: the request may complete early with -ECANCELED, or as if nothing
+ * had been said. A write that is cancelled may have been done in part. */
 void store_cancel(StoreRequest *req);
