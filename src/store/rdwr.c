@@ -48,7 +48,8 @@ static bool nowait_submit(FileStore *fs, StoreIo *io, size_t *ret_transferred)
         if (flag(refused) || io->length > INLINE_MAX || (io->flags & STORE_FUA))
                 return false;
         n = file_transfer(fs->fd, io, 0, RWF_NOWAIT);
-        if (n == -EOPNOTSUPP)
+        /* before Linux 6.0 a buffered write says EINVAL */
+        if (n == -EOPNOTSUPP || n == -EINVAL)
                 __atomic_store_n(refused, true, __ATOMIC_RELAXED);
         if (n < 0)
                 return false;
