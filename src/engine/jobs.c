@@ -438,11 +438,14 @@ static bool waits(const JobPool *pool)
 
 bool jobs_kick(JobPool *pool, uint64_t *ret_begun)
 {
+        LoopLane *lane, *prev;
         bool more;
 
         (void)pthread_mutex_lock(&pool->lock);
         wake_one(pool);
-        more = waits(pool);
+        lane = ready_find(pool, false, &prev);
+        /* more than what the thread takes that is on its way */
+        more = lane && (!pool->waking || lane->n_queued > 1 || pool->first != pool->last);
         *ret_begun = pool->n_begun;
         (void)pthread_mutex_unlock(&pool->lock);
         return more;

@@ -253,103 +253,87 @@ static int run(Thread *threads, Initiator *initiators, Result *ret)
         return r;
 }
 
+typedef enum OptionKind {
+        OPTION_TEXT,
+        OPTION_NUMBER,
+        OPTION_SIZE,
+        OPTION_TIME,
+        OPTION_FLAG
+} OptionKind;
+
+static const struct {
+        const char *name;
+        OptionKind kind;
+        void *value;
+        const char *help;
+} rows[] = {
+        { "host", OPTION_TEXT, &options.load.host, "NAME: of the target (127.0.0.1)" },
+        { "port", OPTION_NUMBER, &options.load.port, "N: its TCP port (3260)" },
+        { "target", OPTION_TEXT, &options.load.target, "IQN: required" },
+        { "lun", OPTION_NUMBER, &options.load.lun, "N: (1)" },
+        { "connections", OPTION_NUMBER, &options.connections, "N: sessions (1)" },
+        { "depth", OPTION_NUMBER, &options.load.depth, "N: commands in flight in each (1)" },
+        { "bs", OPTION_SIZE, &options.load.io_bytes, "SIZE: of a command (4K)" },
+        { "read", OPTION_NUMBER, &options.load.read_percent, "PERCENT: the rest writes (100)" },
+        { "sequential", OPTION_FLAG, &options.load.sequential, "each in a row, not at random" },
+        { "threads", OPTION_NUMBER, &options.threads, "N: of this program (1)" },
+        { "time", OPTION_TIME, &options.seconds_ms, "TIME: that is measured (5s)" },
+        { "warmup", OPTION_TIME, &options.warmup_ms, "TIME: before that (1s)" },
+        { "pid", OPTION_NUMBER, &options.pid, "PID: of the target: its CPU time per I/O" },
+        { "json", OPTION_FLAG, &options.json, "one line of JSON" },
+};
+
 static void usage(void)
 {
-        (void)puts(
-                "bench-load --target=IQN [OPTION...]\n\n"
-                "  --host=NAME --port=N --lun=N     where (127.0.0.1, 3260, 1)\n"
-                "  --connections=N --depth=N        sessions, commands in flight in each (1, 1)\n"
-                "  --bs=SIZE --read=PERCENT         4K, 100\n"
-                "  --sequential                     each connection in a row, not at random\n"
-                "  --threads=N                      of this program (1)\n"
-                "  --time=S --warmup=S              5s, 1s\n"
-                "  --pid=PID                        of the target: its CPU time per I/O\n"
-                "  --json");
+        (void)puts("bench-load --target=IQN [OPTION...]\n");
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+                (void)printf("  --%-12s %s\n", rows[i].name, rows[i].help);
+}
+
+static int set_option(size_t i, const char *text)
+{
+        uint64_t n = 0;
+        int r = 0;
+
+        switch (rows[i].kind) {
+        case OPTION_TEXT:
+                *(const char **)rows[i].value = text;
+                return 0;
+        case OPTION_FLAG:
+                *(bool *)rows[i].value = true;
+                return 0;
+        case OPTION_NUMBER:
+                r = parse_u64(text, 0, UINT32_MAX, &n);
+                break;
+        case OPTION_SIZE:
+                r = parse_size(text, &n);
+                break;
+        case OPTION_TIME:
+                r = parse_duration(text, &n);
+                n /= NSEC_PER_MSEC;
+                break;
+        }
+        if (r < 0 || n > UINT32_MAX)
+                return -EINVAL;
+        *(uint32_t *)rows[i].value = (uint32_t)n;
+        return 0;
 }
 
 static int parse_options(int argc, char *argv[])
 {
-        static const struct option longs[] = {
-                { "host", required_argument, NULL, 'h' },
-                { "port", required_argument, NULL, 'p' },
-                { "target", required_argument, NULL, 't' },
-                { "lun", required_argument, NULL, 'l' },
-                { "connections", required_argument, NULL, 'c' },
-                { "depth", required_argument, NULL, 'd' },
-                { "bs", required_argument, NULL, 'b' },
-                { "read", required_argument, NULL, 'r' },
-                { "sequential", no_argument, NULL, 's' },
-                { "threads", required_argument, NULL, 'T' },
-                { "time", required_argument, NULL, 'S' },
-                { "warmup", required_argument, NULL, 'W' },
-                { "pid", required_argument, NULL, 'P' },
-                { "json", no_argument, NULL, 'j' },
-                { "help", no_argument, NULL, 'H' },
-                { 0 },
-        };
-        int c;
+        struct option longs[ELEMENTSOF(rows) + 1] = { 0 };
+        int c, r = 0;
 
-        while ((c = getopt_long(argc, argv, "", longs, NULL)) >= 0) {
-                uint64_t size = 0;
-                uint32_t n = 0;
-                int r = 0;
-
-                if (strchr("pcdrTPl", c))
-                        r = parse_u32(optarg, 0, UINT32_MAX, &n);
-                else if (c == 'b')
-                        r = parse_size(optarg, &size);
-                else if (c == 'S' || c == 'W')
-                        r = parse_duration(optarg, &size);
-                if (r < 0 || c == '?' || c == 'H') {
-                        usage();
-                        return -EINVAL;
-                }
-                switch (c) {
-                case 'h':
-                        options.load.host = optarg;
-                        break;
-                case 't':
-                        options.load.target = optarg;
-                        break;
-                case 'p':
-                        options.load.port = (uint16_t)n;
-                        break;
-                case 'l':
-                        options.load.lun = n;
-                        break;
-                case 'c':
-                        options.connections = n;
-                        break;
-                case 'd':
-                        options.load.depth = n;
-                        break;
-                case 'b':
-                        options.load.io_bytes = (uint32_t)size;
-                        break;
-                case 'r':
-                        options.load.read_percent = n;
-                        break;
-                case 's':
-                        options.load.sequential = true;
-                        break;
-                case 'T':
-                        options.threads = n;
-                        break;
-                case 'S':
-                        options.seconds_ms = (unsigned)(size / NSEC_PER_MSEC);
-                        break;
-                case 'W':
-                        options.warmup_ms = (unsigned)(size / NSEC_PER_MSEC);
-                        break;
-                case 'P':
-                        options.pid = n;
-                        break;
-                default:
-                        options.json = true;
-                }
-        }
-        if (!options.load.target || options.connections == 0 || options.load.depth == 0 ||
-            options.load.io_bytes == 0) {
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+                longs[i] = (struct option){
+                        .name = rows[i].name,
+                        .has_arg = rows[i].kind == OPTION_FLAG ? no_argument : required_argument,
+                        .val = (int)i,
+                };
+        while (r == 0 && (c = getopt_long(argc, argv, "", longs, NULL)) >= 0)
+                r = c == '?' ? -EINVAL : set_option((size_t)c, optarg);
+        if (r < 0 || optind < argc || !options.load.target || options.connections == 0 ||
+            options.load.depth == 0 || options.load.io_bytes == 0 || options.load.port > 65535) {
                 usage();
                 return -EINVAL;
         }

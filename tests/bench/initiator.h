@@ -24,8 +24,7 @@ uint64_t histogram_percentile(const Histogram *h, double p); /* ns */
 /* What is asked of every connection. */
 typedef struct Load {
         const char *host, *target;
-        uint16_t port;
-        unsigned lun;
+        unsigned port, lun;
         unsigned depth;
         uint32_t io_bytes;
         unsigned read_percent;
