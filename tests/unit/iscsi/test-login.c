@@ -401,6 +401,7 @@ static void test_chap_refused(gconstpointer data)
                 { "wrong", "CHAP_N=alice|CHAP_R=%s", 0x0201 },
                 { "wonderland123", "CHAP_N=bob|CHAP_R=%s", 0x0201 },
                 { "wonderland123", "CHAP_N=0xalice|CHAP_R=%s", 0x0201 },
+                { "", "CHAP_N=bob|CHAP_R=%s", 0x0201 }, /* nobody has no secret to know */
                 { "wonderland123", "CHAP_N=|CHAP_R=%s", 0x0201 },
                 { "wonderland123", "CHAP_R=%s", 0x0207 },
                 { "wonderland123", "CHAP_N=alice|CHAP_R=%s00", 0x0201 },

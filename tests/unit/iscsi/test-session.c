@@ -216,7 +216,7 @@ static const AhsRow bad_ahs[] = {
 static void test_bad_ahs(gconstpointer data)
 {
         World w;
-        static uint8_t big[264];
+        static uint8_t big[1020];
 
         world_init(&w, NULL);
         for (size_t i = 0; i < G_N_ELEMENTS(bad_ahs); i++) {
@@ -881,6 +881,27 @@ static void test_send_targets(gconstpointer data)
         world_done(&w);
 }
 
+static void test_discovery_only(gconstpointer data)
+{
+        World w;
+        static const uint8_t opcodes[] = { OP_TMF_REQUEST, OP_SNACK, OP_SCSI_COMMAND, 0x1c };
+
+        world_init(&w, NULL);
+        for (size_t i = 0; i < G_N_ELEMENTS(opcodes); i++) {
+                Peer *p = peer_new(&w, kind(data));
+                uint8_t bhs[BHS_SIZE] = { opcodes[i] | OP_IMMEDIATE, 0x85 };
+                _pdu_ Pdu pdu = { 0 };
+
+                peer_discover(p);
+                peer_send(p, bhs, NULL, 0, NULL, 0);
+                peer_expect(p, OP_REJECT, &pdu);
+                g_assert_cmphex(pdu.bhs[BHS_RESPONSE], ==, REJECT_PROTOCOL_ERROR);
+                peer_expect_closed(p);
+        }
+        g_assert_cmpuint(fake.n_tmfs, ==, 0);
+        world_done(&w);
+}
+
 static void test_text_in_session(gconstpointer data)
 {
         World w;
@@ -1043,6 +1064,7 @@ int main(int argc, char **argv)
                 { "shutdown", test_shutdown },
                 { "stream-breaks", test_stream_breaks },
                 { "send-targets", test_send_targets },
+                { "discovery-only", test_discovery_only },
                 { "text-in-session", test_text_in_session },
                 { "text-bounds", test_text_bounds },
                 { "long-list", test_long_list },
