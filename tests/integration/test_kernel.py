@@ -54,7 +54,7 @@ umount /mnt/x
 fsck.ext4 -f -n $disk
 cat /sys/block/$(basename $disk)/device/wwid > /host/wwid
 iscsiadm -m node -T iqn.2026-01.org.example:disk -p 127.0.0.1 --logout
-tgtctl list
+tgtctl --no-pager list
 systemctl stop tgtd.service
 cp -a /var/lib/tgt/. /host/var-lib-tgt/
 mkdir -p /host/units; cp -a /etc/systemd/system/sockets.target.wants /host/units/
