@@ -326,6 +326,40 @@ def test_what_hangs_is_known_to_who_comes_next():
             again.close()
 
 
+def test_the_opener():
+    """tgtd without privileges serves a file of root's through tgtd-open, which knows whom it serves."""
+    opener = os.path.join(tgt.BUILD, "src", "daemon", "tgtd-open")
+    for user, served in (("nobody", True), ("daemon", False)):
+        with tgt.scratch() as d:
+            disk = tgt.sparse(os.path.join(d, "a.img"), 16 << 20)
+            os.chmod(disk, 0o600)
+            sock = os.path.join(d, "opener")
+            with subprocess.Popen(["systemd-socket-activate", "--seqpacket", "-l", sock, opener,
+                                   "nobody"], stderr=subprocess.DEVNULL) as helper:
+                tgt.eventually(lambda: os.path.exists(sock), 10, "the socket")
+                os.chmod(sock, 0o666)
+                daemon = tgt.Daemon(d, {"1.conf": target(ONE, (disk, ""))},
+                                    args=[f"--opener={sock}"],
+                                    wrap=["setpriv", f"--reuid={user}", "--regid=65534",
+                                          "--clear-groups"])
+                tgt.run("chown", "-R", user, d)
+                tgt.run("chown", "root", disk)
+                mask = os.umask(0)       # the daemon writes to the socket of Daemon.start()
+                try:
+                    daemon.start()
+                finally:
+                    os.umask(mask)
+                with contextlib.closing(contextlib.ExitStack()) as stack:
+                    stack.callback(daemon.stop)
+                    if served:
+                        settle(fresh(daemon, ONE), 0)
+                        daemon.ctl("unit", "refresh", f"{ONE}/1")
+                        assert reason(daemon, ONE) == ""
+                    else:
+                        assert "a.img" in reason(daemon, ONE)
+                helper.terminate()
+
+
 def test_a_taken_portal():
     with tgt.scratch() as d:
         with tgt.Daemon(d) as daemon:

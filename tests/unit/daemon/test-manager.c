@@ -333,19 +333,29 @@ static void test_all_or_nothing(Fixture *f, gconstpointer data)
         g_assert_cmpstr(f->signals->str, ==, "");
 }
 
-/* Written down in part, and then not: what was written is taken back. */
+/* Written down in part, and then not: what was written is taken back, whatever came first. */
 static void test_taken_back(Fixture *f, gconstpointer data)
 {
+        static const char names[] = "iqn.2026-01.org.example:a iqn.2026-01.org.example:b "
+                                    "iqn.2026-01.org.example:c iqn.2026-01.org.example:d "
+                                    "iqn.2026-01.org.example:e iqn.2026-01.org.example:f";
+        static const char gone[] = "-iqn.2026-01.org.example:a -iqn.2026-01.org.example:b "
+                                   "-iqn.2026-01.org.example:c -iqn.2026-01.org.example:d "
+                                   "-iqn.2026-01.org.example:e -iqn.2026-01.org.example:f " TWO;
         g_autofree char *file = config_target_file_name(TWO);
         g_autofree char *path = g_build_filename(f->state, "targets.d", file, "in-the-way", NULL);
 
-        edit(f, NULL, ONE, NULL);
+        edit(f, NULL, names, NULL);
         g_assert_cmpint(g_mkdir_with_parents(path, 0700), ==, 0);
-        edit(f, NULL, "-" ONE " " TWO, ERROR_FAILED);
-        assert_targets(f, 1, 0, 0);
-        assert_saved(f, ONE, true);
+        edit(f, NULL, gone, ERROR_FAILED);
+        assert_targets(f, 6, 0, 0);
+        for (char c = 'a'; c <= 'f'; c++) {
+                g_autofree char *name = g_strdup_printf("iqn.2026-01.org.example:%c", c);
+
+                assert_saved(f, name, true);
+        }
         restart(f);
-        assert_targets(f, 1, 0, 0);
+        assert_targets(f, 6, 0, 0);
 }
 
 static void test_force_keeps_what_is_missing(Fixture *f, gconstpointer data)
