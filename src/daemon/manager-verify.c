@@ -56,6 +56,8 @@ static int check_change(Plan *p, const Change *c)
                 if (c->before->online && !c->after->online)
                         return check_in_use(p, c->after->at, "take it offline under them");
                 return 0;
+        case CHANGE_REMOVE_LUN:
+                return check_in_use(p, c->lun_before->at, "remove the LUN under them");
         case CHANGE_REPLACE_LUN:
                 return check_in_use(p, c->lun_after->at, "replace the LUN under them");
         default:
