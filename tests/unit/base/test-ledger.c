@@ -92,6 +92,31 @@ static void test_old_read(void)
         ledger_free(l);
 }
 
+static void test_torn(void)
+{
+        Ledger *l = ledger_new(8, BS);
+        uint64_t read, w;
+
+        memset(disk, 0, sizeof(disk));
+        put(l, 0, 1, LEDGER_ACKNOWLEDGED, false);
+        disk[0][300] ^= 1;
+        g_assert_cmpint(check(l), ==, -1); /* nothing was under way */
+        w = ledger_begin(l, 1, 0, 1, buf);
+        g_assert_cmpint(check(l), ==, 0);
+        read = ledger_read_begin(l);
+        ledger_end(l, w, LEDGER_ACKNOWLEDGED, false);
+        g_assert_cmpint(ledger_check(l, read, 0, 8, disk, error, sizeof(error)), ==, 0);
+        g_assert_cmpint(check(l), ==, -1); /* that read began after it had ended */
+        w = ledger_begin(l, 1, 0, 1, buf);
+        ledger_end(l, w, LEDGER_FAILED, false);
+        g_assert_cmpint(check(l), ==, 0); /* left half-way */
+        put(l, 0, 1, LEDGER_ACKNOWLEDGED, false);
+        g_assert_cmpint(check(l), ==, 0);
+        disk[0][300] ^= 1;
+        g_assert_cmpint(check(l), ==, -1);
+        ledger_free(l);
+}
+
 static void test_durable(void)
 {
         char path[] = "/tmp/test-ledger-XXXXXX";
@@ -166,6 +191,7 @@ int main(int argc, char **argv)
         g_test_add_func("/ledger/lost-and-stale", test_lost_and_stale);
         g_test_add_func("/ledger/concurrent", test_concurrent);
         g_test_add_func("/ledger/old-read", test_old_read);
+        g_test_add_func("/ledger/torn", test_torn);
         g_test_add_func("/ledger/durable", test_durable);
         g_test_add_func("/ledger/zero", test_zero);
         g_test_add_func("/ledger/prune", test_prune);
