@@ -49,7 +49,7 @@ static Ledger *ledger;
 static uint32_t block_size;
 static Path paths[PATHS_MAX];
 static unsigned n_paths;
-static bool stopping;
+static bool stopping, gone;
 static uint64_t n_done, n_failed;
 static char failure[512];
 static GRand *rng;
@@ -85,6 +85,9 @@ static void io_done(struct iscsi_context *iscsi, int status, void *data, void *u
         n_done++;
         if (!good)
                 n_failed++;
+        /* without reconnecting, libiscsi cancels what is under way when the connection breaks */
+        if (opt_until_gone && (status == SCSI_STATUS_CANCELLED || status == SCSI_STATUS_ERROR))
+                gone = stopping = true;
         switch (io->kind) {
         case IO_READ:
                 if (good && task->datain.size != (int)(io->n * block_size))
@@ -247,7 +250,6 @@ static void read_back(void)
 static int run(void)
 {
         double end;
-        bool gone = false;
 
         for (char **u = opt_urls; *u && n_paths < PATHS_MAX; u++) {
                 paths[n_paths].index = n_paths;
