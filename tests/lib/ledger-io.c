@@ -266,10 +266,10 @@ static int run(void)
         fflush(stdout);
         end = now() + opt_seconds;
         while (!stopping && now() < end && !gone)
-                gone = !turn();
+                gone |= !turn();
         stopping = true;
         for (end = now() + 60; !gone && total_in_flight() > 0 && now() < end;)
-                gone = !turn();
+                gone |= !turn();
         if (gone && !opt_until_gone)
                 fail("a connection is gone: %s", iscsi_get_error(paths[0].iscsi));
         if (!gone && total_in_flight() > 0)
