@@ -8,11 +8,6 @@
 
 #define NAMES "InitiatorName=" INITIATOR "|TargetName=" TARGET "|SessionType=Normal"
 
-static PeerKind kind(gconstpointer data)
-{
-        return GPOINTER_TO_INT(data);
-}
-
 static void test_plain(gconstpointer data)
 {
         World w;
@@ -698,10 +693,7 @@ static void test_offered(gconstpointer data)
 
 int main(int argc, char **argv)
 {
-        static const struct {
-                const char *name;
-                void (*func)(gconstpointer);
-        } tests[] = {
+        static const TransportTest tests[] = {
                 { "plain", test_plain },
                 { "habits", test_habits },
                 { "refusals", test_refusals },
@@ -725,12 +717,6 @@ int main(int argc, char **argv)
         };
 
         g_test_init(&argc, &argv, NULL);
-        for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
-                g_autofree char *tcp = g_strdup_printf("/iscsi/login/tcp/%s", tests[i].name),
-                                *loop = g_strdup_printf("/iscsi/login/loop/%s", tests[i].name);
-
-                g_test_add_data_func(tcp, GINT_TO_POINTER(PEER_TCP), tests[i].func);
-                g_test_add_data_func(loop, GINT_TO_POINTER(PEER_LOOP), tests[i].func);
-        }
+        add_transport_tests("/iscsi/login", tests, G_N_ELEMENTS(tests));
         return g_test_run();
 }

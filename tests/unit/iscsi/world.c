@@ -677,3 +677,32 @@ bool peer_result(Peer *p, uint32_t itt, Result *ret)
         }
         return false;
 }
+
+Peer *peer_logged_in(World *w, PeerKind kind)
+{
+        Peer *p;
+
+        world_init(w, NULL);
+        p = peer_new(w, kind);
+        peer_login(p, NULL);
+        return p;
+}
+
+void peer_send_command(Peer *p, uint8_t flags, uint8_t opcode, uint16_t blocks, uint32_t edtl)
+{
+        uint8_t bhs[BHS_SIZE];
+
+        command_bhs(p, bhs, flags, opcode, 0, blocks, edtl);
+        peer_send(p, bhs, NULL, 0, NULL, 0);
+}
+
+void add_transport_tests(const char *group, const TransportTest *tests, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                g_autofree char *tcp = g_strdup_printf("%s/tcp/%s", group, tests[i].name),
+                                *loop = g_strdup_printf("%s/loop/%s", group, tests[i].name);
+
+                g_test_add_data_func(tcp, GINT_TO_POINTER(PEER_TCP), tests[i].func);
+                g_test_add_data_func(loop, GINT_TO_POINTER(PEER_LOOP), tests[i].func);
+        }
+}

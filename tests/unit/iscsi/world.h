@@ -103,11 +103,15 @@ uint16_t peer_login_step(Peer *p, uint8_t flags, const char *text, Pdu *ret);
 bool pdu_has(const Pdu *pdu, const char *pair);
 /* One step, from operational to full feature. extra: NULL or more keys. */
 void peer_login(Peer *p, const char *extra);
+/* A world with the default limits, and one initiator that is logged in. */
+Peer *peer_logged_in(World *w, PeerKind kind);
 void peer_discover(Peer *p);
 
 /* A SCSI command as it is usual. */
 void command_bhs(Peer *p, uint8_t *bhs, uint8_t flags, uint8_t opcode, uint32_t lba,
                  uint16_t blocks, uint32_t edtl);
+/* And sends it, for LBA 0, without data. */
+void peer_send_command(Peer *p, uint8_t flags, uint8_t opcode, uint16_t blocks, uint32_t edtl);
 typedef struct Result {
         uint8_t status, flags;
         uint32_t residual;
@@ -122,3 +126,14 @@ void result_clear(Result *r);
 bool peer_result(Peer *p, uint32_t itt, Result *ret);
 void data_out_bhs(Peer *p, uint8_t *bhs, uint32_t itt, uint32_t ttt, uint32_t datasn,
                   uint32_t offset, bool final);
+
+/* A test that runs over either transport; func gets which as its data. */
+typedef struct TransportTest {
+        const char *name;
+        void (*func)(gconstpointer data);
+} TransportTest;
+static inline PeerKind kind(gconstpointer data)
+{
+        return GPOINTER_TO_INT(data);
+}
+void add_transport_tests(const char *group, const TransportTest *tests, size_t n);
