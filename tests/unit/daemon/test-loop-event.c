@@ -82,8 +82,8 @@ static void test_post_and_defer(Fixture *f, gconstpointer data)
         task_b = (LoopTask){ .run = run_b };
         task_c = (LoopTask){ .run = run_c };
         g_assert_cmpint(pthread_create(&thread, NULL, post_both, NULL), ==, 0);
+        pthread_join(thread, NULL); /* or a turn may come between the two */
         run_until(f, "bca");
-        pthread_join(thread, NULL);
         quiet(f);
         loop_post(f->loop, &task_c);
         run_until(f, "bcac");
