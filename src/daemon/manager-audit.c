@@ -79,8 +79,9 @@ void edit_journal(Edit *e)
                 journal_change(e, g_ptr_array_index(changes, i));
         }
         if (e->kind == EDIT_RELOAD) {
-                text = g_strdup_printf("Reloaded: %u changes, %u problems (%s)", changes->len,
-                                       e->result.problems->len, e->caller.name);
+                text = g_strdup_printf("Reloaded: %u change%s, %u problem%s (%s)", changes->len,
+                                       changes->len == 1 ? "" : "s", e->result.problems->len,
+                                       e->result.problems->len == 1 ? "" : "s", e->caller.name);
                 journal_caller(e, LOG_NOTICE, MSG_RELOADED, NULL, text);
         }
 }
