@@ -149,7 +149,7 @@ void manager_sessions(Manager *m, const char *target, uint64_t after, size_t max
 int manager_session(Manager *m, uint64_t id, SessionInfo *ret); /* -ENOENT */
 /* Ids greater than after, ascending, at most max. */
 size_t manager_session_ids(Manager *m, uint64_t after, uint64_t *ret, size_t max);
-unsigned manager_n_sessions(const Manager *m, const char *target); /* NULL: all */
+unsigned manager_n_sessions(const Manager *m, const char *target); /* NULL: of all targets */
 void manager_end_session(Manager *m, const Caller *caller, uint64_t id, EditDone *done,
                          void *userdata, GDestroyNotify destroy);
 

@@ -112,7 +112,8 @@ struct Manager {
         GArray *portals; /* Portal */
 
         /* manager-session.c */
-        GTree *sessions; /* id -> SessionRow, ascending */
+        GTree *sessions;      /* id -> SessionRow, ascending */
+        unsigned n_discovery; /* of them */
         RateLimit rates[RATE_N];
 
         const ManagerObserver *observer;
@@ -227,6 +228,7 @@ void units_init(Manager *m);
 void units_done(Manager *m);
 void unit_own(Unit *u, Target *t, uint16_t lun);
 void unit_disown(Unit *u, Target *t, uint16_t lun);
+void unit_mappings_changed(Unit *u); /* tells the observer of whatever serves u */
 /* The path or, without one, the type: for messages. */
 const char *unit_name(const Unit *u);
 

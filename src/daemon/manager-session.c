@@ -48,7 +48,9 @@ static void count_session(Manager *m, const char *target, int delta)
 {
         Target *t = g_hash_table_lookup(m->targets, target);
 
-        if (t && (delta > 0 || t->n_sessions > 0))
+        if (!*target)
+                m->n_discovery += (unsigned)delta;
+        else if (t && (delta > 0 || t->n_sessions > 0))
                 t->n_sessions += (unsigned)delta;
 }
 
@@ -191,20 +193,25 @@ static void journal_io_error(Manager *m, const ScsiEvent *event, const char *uui
 {
         char lun[8], note[64], error[16];
         const char *name = event->lu ? lu_config(event->lu)->name : "";
+        bool ghost = event->kind == SCSI_EVENT_GHOST;
 
         if (!rate_pass(m, RATE_IO_ERROR, note, sizeof(note)))
                 return;
         snprintf(lun, sizeof(lun), "%u", event->lun);
         snprintf(error, sizeof(error), "%d", -event->error);
-        log_send(LOG_ERR, MSG_IO_ERROR,
-                 LOG_FIELDS({ "TARGET", event->target }, { "LUN", lun }, { "UNIT_UUID", uuid },
-                            { "INITIATOR", event->initiator }, { "BACKING_STORE", name },
-                            { "TGT_ERRNO", error }),
-                 "%s: %s, LUN %u of %s: operation %02xh at block %" PRIu64 ", %" PRIu64
-                 " blocks: %s%s",
-                 event->kind == SCSI_EVENT_GHOST ? "Given up while the store has it" : "I/O error",
-                 or_empty(name), event->lun, or_empty(event->target), event->opcode, event->lba,
-                 event->blocks, strerror(-event->error), note);
+        log_send(
+                LOG_ERR, MSG_IO_ERROR,
+                LOG_FIELDS({ "TARGET", event->target }, { "LUN", lun }, { "UNIT_UUID", uuid },
+                           { "INITIATOR", event->initiator }, { "BACKING_STORE", name },
+                           { "TGT_ERRNO", error }),
+                "%s: %s, LUN %u of %s: operation %02xh at block %" PRIu64 ", %" PRIu64
+                " blocks: %s%s",
+                ghost ? "Given up" : "I/O error", or_empty(name), event->lun,
+                or_empty(event->target), event->opcode, event->lba, event->blocks,
+                ghost ? "the backing store has not answered; its blocks are kept from others until "
+                        "it does"
+                      : strerror(-event->error),
+                note);
 }
 
 static void on_scsi(void *userdata, const ScsiEvent *event)
@@ -410,7 +417,7 @@ unsigned manager_n_sessions(const Manager *m, const char *target)
         const Target *t;
 
         if (!target)
-                return (unsigned)g_tree_nnodes(m->sessions);
+                return (unsigned)g_tree_nnodes(m->sessions) - m->n_discovery;
         t = g_hash_table_lookup(m->targets, target);
         return t ? t->n_sessions : 0;
 }

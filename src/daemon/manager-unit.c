@@ -243,6 +243,15 @@ void unit_disown(Unit *u, Target *t, uint16_t lun)
         }
 }
 
+void unit_mappings_changed(Unit *u)
+{
+        Manager *m = u->manager;
+        const Unit *real = unit_resolve(u);
+
+        if (g_hash_table_lookup(m->units, real->uuid) == real)
+                OBSERVE(m, unit_changed, real->uuid);
+}
+
 /* ---- holding and retiring -------------------------------------------------------------------- */
 
 void unit_hold(Unit *u)
@@ -331,6 +340,7 @@ void unit_make_alias(Unit *u, Unit *real)
         unit_unlist_uuid(u);
         if (real->listed && g_hash_table_lookup(u->manager->units, real->uuid) != real)
                 unit_list_uuid(real);
+        unit_mappings_changed(real);
         unit_drop_lu(u);
         unit_republish(u);
 }
@@ -344,6 +354,7 @@ void unit_leave_alias(Unit *u)
         g_ptr_array_remove(real->aliases, u);
         if (u->listed && !g_hash_table_lookup(u->manager->units, u->uuid))
                 unit_list_uuid(u);
+        unit_mappings_changed(real);
         unit_republish(u);
         unit_release(real);
 }

@@ -160,11 +160,9 @@ int manager_unit(Manager *m, const char *uuid, UnitInfo *ret)
 
         if (!u)
                 return -ENOENT;
-        if (u->lu) {
-                config = *lu_config(u->lu);
+        unit_lu_config(u, &config); /* not what u->lu was made with: settings change in place */
+        if (u->lu)
                 lu_stats(u->lu, &stats);
-        } else
-                unit_lu_config(u, &config);
         for (size_t i = 0; i < sizeof(u->identity.naa); i++)
                 snprintf(u->naa_text + 2 * i, 3, "%02x", u->identity.naa[i]);
         *ret = (UnitInfo){

@@ -202,6 +202,8 @@ int manager_new(EventLoop *loop, const ManagerConfig *config, Manager **ret)
         m->changed = config->changed;
         m->changed_userdata = config->userdata;
         config_paths_default(&m->paths, config->config_dir, config->state_dir, config->runtime_dir);
+        m->paths.open_path = opener_open; /* fragments with secrets are often root's alone */
+        m->paths.open_userdata = &m->opener;
         tables_init(m);
         r = manager_open(m, config);
         if (r < 0) {

@@ -63,6 +63,24 @@ def machine(script, *options, timeout=90):
     return p.stdout
 
 
+def test_install_on_a_running_system():
+    """ "make install", and the next command works: no reboot, no daemon-reload by hand."""
+    p = tgt.run(os.path.join(tgt.LIB, "machine"), "-b", tgt.BUILD, "-b", tgt.SOURCE, "bash", "-c", PRELUDE + f"""
+! getent passwd tgt
+meson install -C {tgt.BUILD} --no-rebuild > /tmp/install 2>&1 || {{ cat /tmp/install; exit 1; }}
+""" + r"""
+[ "$(stat -c %U:%G:%a /etc/tgt/targets.d)" = root:tgt:2750 ]
+systemctl enable --now tgtd.socket
+tgtctl create iqn.2026-01.org.example:disk           # the bus knows the service
+tgtctl add-lun disk /srv/disk.img
+tgtctl allow disk 127.0.0.1
+expect 'Lun:1 ' iscsi-ls -s iscsi://127.0.0.1
+journalctl -b -x --no-pager -u tgtd.service | grep -q 'Subject: The SCSI target serves'
+echo MACHINE-DONE
+""", check=False, timeout=90)
+    assert p.returncode == 0 and "MACHINE-DONE" in p.stdout, f"exit {p.returncode}\n{p.stdout}"
+
+
 def test_socket_activation_and_reload():
     machine(r"""
 systemctl enable --now tgtd.socket
@@ -161,6 +179,7 @@ expect mine tgtctl list
 def test_device_and_private_file():
     machine(r"""
 fragment
+chown root:root /etc/tgt/targets.d/disk.conf; chmod 0600 /etc/tgt/targets.d/disk.conf  # it may hold secrets
 systemctl start tgtd.socket
 [ "$(stat -c %U:%a /srv/disk.img)" = root:600 ]
 printf 'a secret nobody else may read' > /root/plain; chmod 0600 /root/plain; truncate -s 1M /root/plain

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "daemon/manager.h"
+#include "daemon/manager-internal.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,6 +23,7 @@ typedef struct Fixture {
         GPtrArray *changes, *problems;
         uint64_t generation;
         GString *signals;
+        unsigned n_unit_changes;
 } Fixture;
 
 static void remove_tree(const char *path)
@@ -78,7 +79,13 @@ static void on_target_changed(void *userdata, const char *name)
         g_string_append_printf(((Fixture *)userdata)->signals, "~%s ", strrchr(name, ':') + 1);
 }
 
-static const ManagerObserver observer = { .target_added = on_target_added,
+static void on_unit_changed(void *userdata, const char *uuid)
+{
+        ((Fixture *)userdata)->n_unit_changes++;
+}
+
+static const ManagerObserver observer = { .unit_changed = on_unit_changed,
+                                          .target_added = on_target_added,
                                           .target_removed = on_target_removed,
                                           .target_changed = on_target_changed };
 
@@ -163,15 +170,20 @@ static char *disk(Fixture *f, const char *name)
         return path;
 }
 
-/* ---- edits: a script of "NAME" (make), "-NAME" (remove), "NAME+PATH" (add a LUN)
- * ------------------ */
+/* ---- edits: a script of "NAME" (make), "-NAME" (remove), "NAME+PATH" (add a LUN), "NAME~"
+ * (its LUNs become read-only) ---- */
 
 static int run_line(Desired *d, const char *line, BusError *e)
 {
-        g_auto(GStrv) parts = g_strsplit(*line == '-' ? line + 1 : line, "+", 2);
+        g_auto(GStrv) parts = g_strsplit_set(*line == '-' ? line + 1 : line, "+~", 2);
         TargetSpec *t = g_hash_table_lookup(d->targets, parts[0]);
         LunSpec *l;
 
+        if (strchr(line, '~')) {
+                for (guint i = 0; i < t->luns->len; i++)
+                        ((LunSpec *)g_ptr_array_index(t->luns, i))->readonly = true;
+                return 0;
+        }
         if (*line == '-')
                 return g_hash_table_remove(d->targets, parts[0])
                                ? 0
@@ -220,7 +232,7 @@ static char **script_targets(char **script)
         for (; *script; script++) {
                 const char *name = **script == '-' ? *script + 1 : *script;
 
-                g_ptr_array_add(names, g_strndup(name, strcspn(name, "+")));
+                g_ptr_array_add(names, g_strndup(name, strcspn(name, "+~")));
         }
         g_ptr_array_add(names, NULL);
         return (char **)g_ptr_array_free(names, FALSE);
@@ -487,6 +499,93 @@ static void test_restart(Fixture *f, gconstpointer data)
         g_assert_cmpstr(manager_unit_of(f->manager, ONE, 2), ==, second);
 }
 
+/* What is told is what is so now, not what it was made with. */
+static void test_set_in_place(Fixture *f, gconstpointer data)
+{
+        g_autofree char *a = disk(f, "a"), *script = g_strconcat(ONE "+", a, NULL);
+        UnitInfo info;
+
+        edit(f, NULL, script, NULL);
+        g_assert_cmpint(manager_unit(f->manager, manager_unit_of(f->manager, ONE, 1), &info), ==,
+                        0);
+        g_assert_false(info.readonly);
+        edit(f, NULL, ONE "~", NULL);
+        g_assert_cmpint(manager_unit(f->manager, manager_unit_of(f->manager, ONE, 1), &info), ==,
+                        0);
+        g_assert_true(info.readonly);
+}
+
+/* A unit has changed when another target maps it, and when none does any more; not when something
+ * else of its targets is changed. */
+static void test_mappings_are_told(Fixture *f, gconstpointer data)
+{
+        g_autofree char *a = disk(f, "a"), *b = disk(f, "b");
+        g_autofree char *first = g_strconcat(ONE "+", a, NULL);
+        g_autofree char *second = g_strconcat(TWO "+", a, NULL);
+        g_autofree char *other = g_strconcat(ONE "+", b, NULL);
+
+        edit(f, NULL, first, NULL);
+        f->n_unit_changes = 0;
+        edit(f, NULL, second, NULL);
+        g_assert_cmpuint(f->n_unit_changes, ==, 1);
+        edit(f, NULL, "-" TWO, NULL);
+        g_assert_cmpuint(f->n_unit_changes, ==, 2);
+        g_string_truncate(f->signals, 0);
+        edit(f, NULL, other, NULL);
+        g_assert_cmpstr(f->signals->str, ==, "~one ");
+        g_assert_cmpuint(f->n_unit_changes, ==, 2);
+}
+
+static void test_discovery_is_no_session(Fixture *f, gconstpointer data)
+{
+        IscsiEvent event = { .kind = ISCSI_EVENT_LOGIN, .session = 11, .initiator = "iqn.a" };
+        uint64_t ids[4];
+
+        manager_engine_events.iscsi(f->manager, &event);
+        g_assert_cmpuint(manager_session_ids(f->manager, 0, ids, 4), ==, 1);
+        g_assert_cmpuint(manager_n_sessions(f->manager, NULL), ==, 0);
+        event.session = 12;
+        event.target = ONE;
+        manager_engine_events.iscsi(f->manager, &event);
+        g_assert_cmpuint(manager_n_sessions(f->manager, NULL), ==, 1);
+        event.kind = ISCSI_EVENT_LOGOUT;
+        manager_engine_events.iscsi(f->manager, &event);
+        g_assert_cmpuint(manager_n_sessions(f->manager, NULL), ==, 0);
+        event.session = 11;
+        event.target = NULL;
+        manager_engine_events.iscsi(f->manager, &event);
+        g_assert_cmpuint(manager_n_sessions(f->manager, NULL), ==, 0);
+        g_assert_cmpuint(manager_session_ids(f->manager, 0, ids, 4), ==, 0);
+}
+
+static char *logged; /* the last line */
+
+static void keep_line(int priority, const char *id, const char *text, const LogField *fields,
+                      size_t n_fields)
+{
+        g_free(logged);
+        logged = g_strdup(text);
+}
+
+/* A request that was given up has no error yet: the line says what is the matter instead. */
+static void test_ghost_in_the_journal(Fixture *f, gconstpointer data)
+{
+        ScsiEvent event = { .kind = SCSI_EVENT_GHOST, .target = ONE, .opcode = 0x2a, .blocks = 8 };
+
+        log_set_sink(keep_line);
+        log_set_max_level(LOG_ERR);
+        manager_engine_events.scsi(f->manager, &event);
+        g_assert_true(strstr(logged, "has not answered"));
+        g_assert_null(strstr(logged, strerror(0)));
+        event.kind = SCSI_EVENT_IO_ERROR;
+        event.error = -EIO;
+        manager_engine_events.scsi(f->manager, &event);
+        g_assert_true(strstr(logged, strerror(EIO)));
+        log_set_sink(NULL);
+        log_set_max_level(LOG_CRIT);
+        g_clear_pointer(&logged, g_free);
+}
+
 #define ADD(name, function) g_test_add("/manager/" name, Fixture, NULL, set_up, function, tear_down)
 
 int main(int argc, char **argv)
@@ -504,5 +603,9 @@ int main(int argc, char **argv)
         ADD("trusted-paths", test_trusted_paths);
         ADD("paging", test_paging);
         ADD("restart", test_restart);
+        ADD("set-in-place", test_set_in_place);
+        ADD("mappings-are-told", test_mappings_are_told);
+        ADD("discovery-is-no-session", test_discovery_is_no_session);
+        ADD("ghost-in-the-journal", test_ghost_in_the_journal);
         return g_test_run();
 }
