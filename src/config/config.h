@@ -35,6 +35,9 @@ typedef struct Problem {
 } Problem;
 
 void problem_free(Problem *p);
+/* text may hold anything that a file says; what is kept is valid UTF-8. */
+Problem *problem_new(ProblemLevel level, Origin at, const char *target, const char *directive,
+                     const char *text);
 /* "FILE:LINE: TARGET: directive: text", newly allocated. */
 char *problem_format(const Problem *p);
 

@@ -23,7 +23,7 @@ Problem *problem_new(ProblemLevel level, Origin at, const char *target, const ch
 
         p->level = level;
         p->at = at;
-        /* What a file says is repeated here, and may be anything: D-Bus and JSON want UTF-8. */
+        /* D-Bus and JSON want UTF-8 */
         p->target = target ? g_utf8_make_valid(target, -1) : NULL;
         p->directive = directive ? g_utf8_make_valid(directive, -1) : NULL;
         p->text = g_utf8_make_valid(text, -1);

@@ -12,8 +12,6 @@ void problem_error(GPtrArray *problems, Origin at, const char *target, const cha
                    const char *format, ...) _printf_(5, 6);
 void problem_warning(GPtrArray *problems, Origin at, const char *target, const char *directive,
                      const char *format, ...) _printf_(5, 6);
-Problem *problem_new(ProblemLevel level, Origin at, const char *target, const char *directive,
-                     const char *text);
 GPtrArray *problems_new(void);
 
 /* "FILE:LINE" or "an earlier change": newly allocated, for use within a text. */

@@ -407,8 +407,8 @@ static int edit_check_stores(Edit *e)
                         return edit_fail(e, ERROR_BACKING_STORE,
                                          "%s (use force to add it all the same)", u->reason);
                 if (u->refused) {
-                        edit_problem(e, problem_make(PROBLEM_ERROR, u->spec->at, NULL,
-                                                     "backing-store", "%s", u->reason));
+                        edit_problem(e, problem_new(PROBLEM_ERROR, u->spec->at, NULL,
+                                                    "backing-store", u->reason));
                         u->journaled = true; /* as that */
                 }
         }
@@ -431,8 +431,7 @@ static int edit_open_portals(Edit *e)
                         continue;
                 if (e->kind == EDIT_CHANGE)
                         return edit_fail(e, ERROR_FAILED, "%s", text);
-                edit_problem(
-                        e, problem_make(PROBLEM_ERROR, c->portal->at, NULL, "portal", "%s", text));
+                edit_problem(e, problem_new(PROBLEM_ERROR, c->portal->at, NULL, "portal", text));
         }
         return 0;
 }

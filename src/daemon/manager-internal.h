@@ -104,7 +104,6 @@ struct Manager {
         GQueue edits; /* Edit*, waiting */
         Edit *current;
         LoopTask next_task;
-        bool stopping_engine;
         void (*stopped)(void *userdata);
         void *stopped_userdata;
 
@@ -130,8 +129,6 @@ struct Manager {
 
 void manager_touch(Manager *m); /* generation, state or counts have moved */
 void manager_job(Manager *m, LoopLane *lane, LoopJob *job);
-Problem *problem_make(ProblemLevel level, Origin at, const char *target, const char *directive,
-                      const char *format, ...) _printf_(5, 6);
 
 /* ---- manager-target.c ------------------------------------------------------------------------ */
 

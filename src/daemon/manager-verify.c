@@ -20,7 +20,7 @@ static int refuse(Plan *p, const char *error, Origin at, const char *directive, 
         if (p->e->kind == EDIT_CHANGE)
                 return edit_fail(p->e, error, "%s: %s%s%s", name, directive ? directive : "",
                                  directive ? ": " : "", text);
-        edit_problem(p->e, problem_make(PROBLEM_ERROR, at, name, directive, "%s", text));
+        edit_problem(p->e, problem_new(PROBLEM_ERROR, at, name, directive, text));
         g_hash_table_add(p->refused, g_strdup(name));
         return 0;
 }

@@ -6,42 +6,6 @@
 
 #define STOP_TIMEOUT (4 * NSEC_PER_SEC)
 
-/* ---- errors ---------------------------------------------------------------------------------- */
-
-int bus_error_set(BusError *e, const char *name, const char *format, ...)
-{
-        va_list ap;
-
-        g_free(e->text);
-        e->name = name;
-        va_start(ap, format);
-        e->text = g_strdup_vprintf(format, ap);
-        va_end(ap);
-        return -1;
-}
-
-void bus_error_clear(BusError *e)
-{
-        g_clear_pointer(&e->text, g_free);
-        e->name = NULL;
-}
-
-Problem *problem_make(ProblemLevel level, Origin at, const char *target, const char *directive,
-                      const char *format, ...)
-{
-        Problem *p = g_new0(Problem, 1);
-        va_list ap;
-
-        p->level = level;
-        p->at = at;
-        p->target = g_strdup(target);
-        p->directive = g_strdup(directive);
-        va_start(ap, format);
-        p->text = g_strdup_vprintf(format, ap);
-        va_end(ap);
-        return p;
-}
-
 /* ---- small things ---------------------------------------------------------------------------- */
 
 void manager_touch(Manager *m)
