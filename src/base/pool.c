@@ -5,9 +5,19 @@
 
 #define BUFFER_ORDERS 14 /* 4 KiB << 13 is 32 MiB */
 
+/* What lay on the free lists for IDLE_NS goes, but for IDLE_KEEP; not all in one turn of the loop,
+ * because unmapping takes time. */
+#define IDLE_NS (1 * NSEC_PER_SEC)
+#define IDLE_KEEP (4 * MIB)
+#define TRIM_BYTES (32 * MIB)
+#define TRIM_NS (10 * NSEC_PER_MSEC)
+
 struct BufferPool {
         Budget *budget;
         size_t keep, kept; /* bytes on the free lists */
+        size_t idle;       /* the least that was kept since the timer was armed for IDLE_NS */
+        Loop *loop;
+        LoopTimer timer;
         Buffer *free[BUFFER_ORDERS];
 };
 
@@ -77,10 +87,50 @@ static void buffer_destroy(Buffer *b)
         free(b);
 }
 
+/* Gives back about max bytes of what is kept, the largest first. */
+static void trim(BufferPool *pool, size_t max)
+{
+        size_t trimmed = 0;
+
+        for (unsigned i = BUFFER_ORDERS; i-- > 0;)
+                while (pool->free[i] && trimmed < max) {
+                        Buffer *b = pool->free[i];
+
+                        pool->free[i] = b->next;
+                        pool->kept -= b->size;
+                        trimmed += b->size;
+                        buffer_destroy(b);
+                }
+        pool->idle -= MIN(pool->idle, trimmed);
+}
+
+static void trim_fire(LoopTimer *timer)
+{
+        BufferPool *pool = CONTAINER_OF(timer, BufferPool, timer);
+
+        if (pool->idle > IDLE_KEEP)
+                trim(pool, MIN(pool->idle - IDLE_KEEP, TRIM_BYTES));
+        if (pool->idle > IDLE_KEEP) {
+                loop_timer_in(pool->loop, timer, TRIM_NS);
+                return;
+        }
+        pool->idle = pool->kept;
+        if (pool->kept > IDLE_KEEP)
+                loop_timer_in(pool->loop, timer, IDLE_NS);
+}
+
+void buffer_pool_set_loop(BufferPool *pool, Loop *loop)
+{
+        pool->loop = loop;
+        pool->timer.fire = trim_fire;
+}
+
 BufferPool *buffer_pool_free(BufferPool *pool)
 {
         if (!pool)
                 return NULL;
+        if (pool->loop)
+                loop_timer_cancel(pool->loop, &pool->timer);
         for (unsigned i = 0; i < BUFFER_ORDERS; i++)
                 while (pool->free[i]) {
                         Buffer *b = pool->free[i];
@@ -92,25 +142,37 @@ BufferPool *buffer_pool_free(BufferPool *pool)
         return NULL;
 }
 
+static bool take_budget(BufferPool *pool, size_t size)
+{
+        if (__atomic_sub_fetch(&pool->budget->left, (int64_t)size, __ATOMIC_RELAXED) >= 0)
+                return true;
+        __atomic_fetch_add(&pool->budget->left, (int64_t)size, __ATOMIC_RELAXED);
+        return false;
+}
+
 static Buffer *buffer_create(BufferPool *pool, unsigned order)
 {
         size_t size = BUFFER_MIN_SIZE << order;
         Buffer *b;
 
-        if (__atomic_sub_fetch(&pool->budget->left, (int64_t)size, __ATOMIC_RELAXED) < 0)
-                goto over_budget;
+        if (!take_budget(pool, size)) {
+                /* what is kept is of other sizes, and counted as well */
+                trim(pool, size);
+                if (!take_budget(pool, size))
+                        return NULL;
+        }
         b = malloc(sizeof(*b));
         if (!b)
-                goto over_budget;
+                goto no_memory;
         *b = (Buffer){ .size = size, .order = order, .pool = pool };
         b->data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (b->data == MAP_FAILED) {
                 free(b);
-                goto over_budget;
+                goto no_memory;
         }
         return b;
 
-over_budget:
+no_memory:
         __atomic_fetch_add(&pool->budget->left, (int64_t)size, __ATOMIC_RELAXED);
         return NULL;
 }
@@ -128,6 +190,7 @@ Buffer *buffer_new(BufferPool *pool, size_t size)
         if (b) {
                 pool->free[order] = b->next;
                 pool->kept -= b->size;
+                pool->idle = MIN(pool->idle, pool->kept);
         } else {
                 b = buffer_create(pool, order);
                 if (!b)
@@ -151,5 +214,9 @@ Buffer *buffer_unref(Buffer *b)
         b->next = pool->free[b->order];
         pool->free[b->order] = b;
         pool->kept += b->size;
+        if (pool->kept > IDLE_KEEP && pool->loop && !pool->timer.at) {
+                pool->idle = pool->kept;
+                loop_timer_in(pool->loop, &pool->timer, IDLE_NS);
+        }
         return NULL;
 }

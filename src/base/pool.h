@@ -3,12 +3,14 @@
 
 #include "base/base.h"
 #include "base/list.h"
+#include "base/loop.h"
 
 /* Memory that a peer can make us use, per worker and without locks.
  *
  * A Pool hands out objects of one size, zeroed up to its clear length. A BufferPool hands out
  * page-aligned I/O buffers in powers of two from 4 KiB to 32 MiB; a Budget bounds what all pools of
- * a process hold together. Freed memory is kept for reuse up to a limit and given back beyond it.
+ * a process hold together. Freed memory is kept for reuse up to a limit and given back beyond it; a
+ * BufferPool that has a loop gives back as well what nobody has needed for a while.
  * Failure is NULL: the caller answers TASK SET FULL or closes the connection. */
 
 typedef struct Pool {
@@ -45,6 +47,8 @@ typedef struct Buffer {
 #define BUFFER_MAX_SIZE (32 * MIB)
 
 int buffer_pool_new(Budget *budget, size_t keep_bytes, BufferPool **ret);
+/* The loop of the pool's thread; it outlives the pool. Before the first buffer. */
+void buffer_pool_set_loop(BufferPool *pool, Loop *loop);
 BufferPool *buffer_pool_free(BufferPool *pool); /* every buffer has been dropped */
 /* NULL: over the budget, or out of memory. The bytes are not zeroed: what is sent from a buffer
  * has been written by the store or by us before. */

@@ -111,6 +111,7 @@ int worker_init(Worker *w, JobPool *jobs, Budget *budget, size_t keep_bytes,
         r = buffer_pool_new(budget, keep_bytes, &w->buffers);
         if (r < 0)
                 return r;
+        buffer_pool_set_loop(w->buffers, w->loop);
         r = scsi_worker_new(w->loop, w->buffers, scsi_limits, &scsi_host, &w->scsi);
         if (r < 0)
                 return r;

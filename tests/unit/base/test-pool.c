@@ -2,6 +2,7 @@
 #include <glib.h>
 
 #include "base/pool.h"
+#include "simloop.h"
 
 static void test_budget(void)
 {
@@ -31,6 +32,62 @@ static void test_budget(void)
         g_assert_cmpint(budget.left, ==, 8192);
 }
 
+/* What is kept is in the way of a buffer of another size: it goes. */
+static void test_budget_of_other_sizes(void)
+{
+        Budget budget = { .left = 1 * MIB };
+        BufferPool *pool = NULL;
+        Buffer *b[16], *large;
+
+        g_assert_cmpint(buffer_pool_new(&budget, 1 * MIB, &pool), ==, 0);
+        for (unsigned i = 0; i < ELEMENTSOF(b); i++)
+                b[i] = buffer_new(pool, 64 * KIB);
+        for (unsigned i = 0; i < ELEMENTSOF(b); i++)
+                buffer_unref(b[i]);
+        g_assert_cmpint(budget.left, ==, 0);
+        large = buffer_new(pool, 512 * KIB);
+        g_assert_nonnull(large);
+        g_assert_cmpint(budget.left, ==, 0); /* the other half is kept on */
+        buffer_unref(large);
+        buffer_pool_free(pool);
+        g_assert_cmpint(budget.left, ==, 1 * MIB);
+}
+
+#define N_IDLE 256 /* of 1 MiB */
+
+static void test_idle_memory_goes(void)
+{
+        Budget budget = { .left = GIB };
+        BufferPool *pool = NULL;
+        Sim *sim = sim_new(1, 1);
+        Buffer *b[N_IDLE];
+
+        g_assert_cmpint(buffer_pool_new(&budget, GIB, &pool), ==, 0);
+        buffer_pool_set_loop(pool, sim_loop(sim, 0));
+        for (unsigned i = 0; i < N_IDLE; i++)
+                b[i] = buffer_new(pool, MIB);
+        for (unsigned i = 0; i < N_IDLE; i++)
+                buffer_unref(b[i]);
+        g_assert_cmpint(budget.left, ==, GIB - N_IDLE * MIB);
+
+        /* what is used all the time stays: 64 of them, ten times a second */
+        for (unsigned round = 0; round < 50; round++) {
+                for (unsigned i = 0; i < 64; i++)
+                        b[i] = buffer_new(pool, MIB);
+                for (unsigned i = 0; i < 64; i++)
+                        buffer_unref(b[i]);
+                sim_advance(sim, 100 * NSEC_PER_MSEC);
+        }
+        g_assert_cmpint(budget.left, <=, GIB - 64 * MIB);
+        g_assert_cmpint(budget.left, >=, GIB - 100 * MIB);
+
+        sim_advance(sim, 5 * NSEC_PER_SEC);
+        g_assert_cmpint(budget.left, >=, GIB - 5 * MIB);
+        buffer_pool_free(pool);
+        g_assert_cmpint(budget.left, ==, GIB);
+        sim_free(sim);
+}
+
 static void test_objects(void)
 {
         Pool pool;
@@ -57,6 +114,8 @@ int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/pool/budget", test_budget);
+        g_test_add_func("/pool/budget-of-other-sizes", test_budget_of_other_sizes);
+        g_test_add_func("/pool/idle-memory-goes", test_idle_memory_goes);
         g_test_add_func("/pool/objects", test_objects);
         return g_test_run();
 }
