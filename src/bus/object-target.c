@@ -79,6 +79,11 @@ GETTER(get_luns)
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+GETTER(get_access)
+{
+        return append_text(reply, target_spec_access(target_of(userdata)));
+}
+
 static int append_acls(sd_bus_message *m, const TargetSpec *t, const char *kind,
                        const GPtrArray *list)
 {
@@ -180,6 +185,7 @@ const sd_bus_vtable target_vtable[] = {
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Source", "(su)", get_source, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("LogicalUnits", "a(qo)", get_luns, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Access", "s", get_access, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Acls", "ao", get_acls, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Accounts", "ao", get_accounts, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("NSessions", "u", get_n_sessions, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

@@ -200,6 +200,9 @@ int target_spec_free_lun(const TargetSpec *t, uint16_t *ret);
  * with a sentence too: not as the RFC wants it, but what stgt takes (underscores, no date). */
 int iscsi_name_normalize(const char *name, char **ret, char *reterr, size_t size);
 
+/* "everybody", "listed" (those of names and addresses) or "nobody". */
+const char *target_spec_access(const TargetSpec *t) _pure_;
+
 /* The block of t as a fragment (access always explicit; NONE where nobody may enter). */
 void target_spec_write(const TargetSpec *t, bool with_secrets, GString *to);
 void desired_write(const Desired *d, bool with_secrets, GString *to);

@@ -374,6 +374,13 @@ static bool admits_all(const TargetSpec *t)
                                     STREQ(t->addresses->pdata[0], "ALL"));
 }
 
+const char *target_spec_access(const TargetSpec *t)
+{
+        if (!t->access_given)
+                return "everybody";
+        return t->names->len > 0 || t->addresses->len > 0 ? "listed" : "nobody";
+}
+
 static bool access_equal(const TargetSpec *a, const TargetSpec *b)
 {
         if (admits_all(a) || admits_all(b))

@@ -271,6 +271,18 @@ int model_manager(Ctl *c, json_t **ret)
         return code;
 }
 
+int model_unit(Ctl *c, const char *path, json_t **ret)
+{
+        _cleanup_json_ json_t *unit = NULL;
+        int code = ctl_get_all(c, path, IFACE("LogicalUnit"), &unit);
+
+        if (code == EXIT_CODE_OK)
+                code = name_member(c, unit, "Mappings", unit_mapping_fields);
+        if (code == EXIT_CODE_OK)
+                *ret = TAKE_PTR(unit);
+        return code;
+}
+
 static int expand_unit(Ctl *c, json_t *lun)
 {
         _cleanup_json_ json_t *unit = NULL;
@@ -279,9 +291,7 @@ static int expand_unit(Ctl *c, json_t *lun)
 
         if (STREQ(path, "/")) /* is being set up */
                 return EXIT_CODE_OK;
-        code = ctl_get_all(c, path, IFACE("LogicalUnit"), &unit);
-        if (code == EXIT_CODE_OK)
-                code = name_member(c, unit, "Mappings", unit_mapping_fields);
+        code = model_unit(c, path, &unit);
         if (code == EXIT_CODE_OK && json_object_update(lun, unit) < 0)
                 code = ctl_bad_message(c, -ENOMEM);
         return code;

@@ -26,6 +26,8 @@ int model_manager(Ctl *c, json_t **ret);
 /* Those of org.tgt1.Target, in which Acls are [{Kind Value}], Accounts [{User Direction}] and
  * LogicalUnits are [{Lun, and the properties of org.tgt1.LogicalUnit}]. */
 int model_target(Ctl *c, const char *path, json_t **ret);
+/* Those of org.tgt1.LogicalUnit, in which Mappings are [{Target Object Lun}]. */
+int model_unit(Ctl *c, const char *path, json_t **ret);
 
 /* A target by its name, or by what stands behind the first ':' of it where that is unique; the
  * latter is told on stderr. Both strings are newly allocated; either may be NULL. */

@@ -166,17 +166,15 @@ json_t *offline_target(const TargetSpec *t)
 
         for (guint i = 0; i < t->luns->len; i++)
                 (void)json_array_append_new(luns, lun_object(g_ptr_array_index(t->luns, i)));
-        if (!t->access_given)
-                (void)json_array_append_new(
-                        acls, json_pack("{s:s, s:s}", "Kind", "initiator-address", "Value", "ALL"));
         append_access(acls, "initiator-name", t->names);
         append_access(acls, "initiator-address", t->addresses);
         append_accounts(accounts, t);
-        return json_pack("{s:s, s:s, s:i, s:s, s:s, s:{s:s, s:i}, s:o, s:o, s:o, s:i}", "Name",
+        return json_pack("{s:s, s:s, s:i, s:s, s:s, s:{s:s, s:i}, s:o, s:s, s:o, s:o, s:i}", "Name",
                          t->name, "Alias", t->alias ? t->alias : "", "Tid", (int)t->tid, "State",
                          NOT_RUNNING, "Persistence", persistence[t->persistence], "Source", "File",
                          t->at.file ? t->at.file : "", "Line", (int)t->at.line, "LogicalUnits",
-                         luns, "Acls", acls, "Accounts", accounts, "NSessions", 0);
+                         luns, "Access", target_spec_access(t), "Acls", acls, "Accounts", accounts,
+                         "NSessions", 0);
 }
 
 const TargetSpec *offline_find(const Desired *d, const char *name)

@@ -40,13 +40,15 @@ static void field(Ctl *c, GString *s, const char *label, Color color, const char
                                color_off(c->terminal.color, color));
 }
 
-static void format_access(Ctl *c, GString *s, const json_t *acls)
+static void format_access(Ctl *c, GString *s, const char *access, const json_t *acls)
 {
         const char *label = "Access";
         json_t *acl;
         size_t i;
 
-        if (json_array_size(acls) == 0)
+        if (STREQ(access, "everybody"))
+                field(c, s, label, COLOR_YELLOW, "everybody (the fragment names no initiator)");
+        else if (json_array_size(acls) == 0)
                 field(c, s, label, COLOR_YELLOW, "nobody (see tgtctl help allow)");
         json_array_foreach (acls, i, acl) {
                 const char *kind = json_text(acl, "Kind"), *value = json_text(acl, "Value");
@@ -140,7 +142,7 @@ static void format_target(Ctl *c, GString *s, const json_t *t, const json_t *ses
                       (long long)json_number(source, "Line"), json_text(t, "Persistence"));
         else
                 field(c, s, "Defined", COLOR_NONE, "%s", json_text(t, "Persistence"));
-        format_access(c, s, json_object_get(t, "Acls"));
+        format_access(c, s, json_text(t, "Access"), json_object_get(t, "Acls"));
         format_accounts(c, s, json_object_get(t, "Accounts"));
         format_luns(c, s, json_object_get(t, "LogicalUnits"));
         if (sessions)
@@ -359,8 +361,7 @@ static int load_object(Ctl *c, const char *name, json_t **ret)
         }
         if (looks_like_uuid(name) || strchr(name, '/')) {
                 code = model_resolve_unit(c, name, &path);
-                return code == EXIT_CODE_OK ? ctl_get_all(c, path, IFACE("LogicalUnit"), ret)
-                                            : code;
+                return code == EXIT_CODE_OK ? model_unit(c, path, ret) : code;
         }
         code = model_resolve(c, name, NULL, &path);
         return code == EXIT_CODE_OK ? model_target(c, path, ret) : code;

@@ -544,37 +544,12 @@ static int edit_publish(Edit *e)
 
 /* ---- taking over ----------------------------------------------------------------------------- */
 
-static int compare_mappings(const void *a, const void *b)
-{
-        return (int)((const Mapping *)a)->lun - (int)((const Mapping *)b)->lun;
-}
-
-static bool has_mapping(const Target *t, const Mapping *mapping)
-{
-        const Mapping *found =
-                t ? bsearch(mapping, t->maps, t->n_maps, sizeof(*mapping), compare_mappings) : NULL;
-
-        return found && found->unit == mapping->unit;
-}
-
-/* other: the same target before or after, for which most units are the same. */
-static void own_units(Target *t, const Target *other, bool own)
-{
-        for (size_t i = 0; i < t->n_maps; i++) {
-                const Mapping *mapping = &t->maps[i];
-
-                (own ? unit_own : unit_disown)(mapping->unit, t, mapping->lun);
-                if (!has_mapping(other, mapping))
-                        unit_mappings_changed(mapping->unit);
-        }
-}
-
 static void commit_target(Manager *m, char *name, Target *new, GPtrArray *gone)
 {
         Target *old = g_hash_table_lookup(m->targets, name);
 
         if (old) {
-                own_units(old, new, false);
+                target_own_units(old, new, false);
                 m->n_luns -= old->n_maps;
                 g_hash_table_remove(m->tids, GUINT_TO_POINTER(old->tid));
                 g_hash_table_remove(m->republish, old);
@@ -583,7 +558,7 @@ static void commit_target(Manager *m, char *name, Target *new, GPtrArray *gone)
         }
         if (new) {
                 new->n_sessions = old ? old->n_sessions : sessions_count(m, name);
-                own_units(new, old, true);
+                target_own_units(new, old, true);
                 m->n_luns += new->n_maps;
                 g_hash_table_replace(m->targets, new->name, new);
                 g_hash_table_replace(m->tids, GUINT_TO_POINTER(new->tid), new);

@@ -137,6 +137,9 @@ void manager_job(Manager *m, LoopLane *lane, LoopJob *job);
 int target_check(const TargetSpec *spec, char *reterr, size_t size);
 Target *target_new(const char *name, uint32_t tid);
 Target *target_free(Target *t); /* gives up its units */
+/* Its units are t's from now on (own), or no longer. other: the same target before or after, or
+ * NULL: what both map has not changed. */
+void target_own_units(Target *t, const Target *other, bool own);
 /* (Re)makes t->iscsi from spec and the units of t->maps. */
 int target_build(Manager *m, Target *t, const TargetSpec *spec);
 /* The map of everything in m->targets, with over (name -> Target, NULL value: gone) in place of

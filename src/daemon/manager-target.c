@@ -172,6 +172,30 @@ static int luns_build(const Target *t, LunMap **ret)
         return r;
 }
 
+static int compare_mappings(const void *a, const void *b)
+{
+        return (int)((const Mapping *)a)->lun - (int)((const Mapping *)b)->lun;
+}
+
+static bool has_mapping(const Target *t, const Mapping *mapping)
+{
+        const Mapping *found =
+                t ? bsearch(mapping, t->maps, t->n_maps, sizeof(*mapping), compare_mappings) : NULL;
+
+        return found && found->unit == mapping->unit;
+}
+
+void target_own_units(Target *t, const Target *other, bool own)
+{
+        for (size_t i = 0; i < t->n_maps; i++) {
+                const Mapping *mapping = &t->maps[i];
+
+                (own ? unit_own : unit_disown)(mapping->unit, t, mapping->lun);
+                if (!has_mapping(other, mapping))
+                        unit_mappings_changed(mapping->unit);
+        }
+}
+
 int target_build(Manager *m, Target *t, const TargetSpec *spec)
 {
         TargetParts parts = { 0 };

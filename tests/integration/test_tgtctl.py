@@ -105,6 +105,7 @@ def test_list_and_show_agree():
         for x in by_uuid, by_lun:
             x.pop("Statistics")
         assert by_uuid == by_lun and by_uuid["Uuid"] == uuid
+        assert [(x["Target"], x["Lun"]) for x in by_uuid["Mappings"]] == [(DISK, 1)], by_uuid
         both = ctl_json(d, "show", DISK, uuid)
         assert both[0]["Name"] == DISK and both[1]["Uuid"] == uuid
         text = ctl(d, "show", DISK).out
@@ -171,6 +172,21 @@ def test_access():
         assert ctl(d, "deny", DISK, "198.51.100.1", code=NOT_FOUND).err
         ctl(d, "create", OTHER)
         assert "nobody" in ctl(d, "status", OTHER).out
+        assert ctl_json(d, "show", OTHER)["Access"] == "nobody"
+        assert ctl_json(d, "show", DISK)["Access"] == "listed"
+
+
+def test_who_enters_a_fragment_without_a_list():
+    """Everybody, as in stgt: nothing may say "nobody" there."""
+    with daemon({"1.conf": f"<target {DISK}>\n</target>\n"}) as d:
+        assert DISK in tgt.iscsi_ls(d)
+        r = ctl(d, "status", DISK)
+        assert "everybody" in r.out and "nobody" not in r.out, r
+        x = ctl_json(d, "show", DISK)
+        assert x["Access"] == "everybody" and x["Acls"] == [], x
+        r = ctl(None, "--socket", os.path.join(d.dir, "none"), f"--config-dir={d.config}",
+                f"--state-dir={d.dir}/none", "status", DISK, code=NOT_RUNNING)
+        assert "everybody" in r.out, r
 
 
 def test_accounts_and_secrets():
