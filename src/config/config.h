@@ -58,7 +58,6 @@ typedef struct AccountSpec {
 typedef struct LunSpec {
         uint16_t lun; /* resolved: given, or the lowest free one >= 1 */
         bool lun_given;
-        bool direct_store; /* the directive was direct-store */
         char *path;        /* backing store; NULL for types without one */
         char *device_type; /* "disk" */
         char *bs_type;     /* "rdwr" */

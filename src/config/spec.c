@@ -73,7 +73,6 @@ static const struct {
         {                                             \
                 FIELD_##kind, offsetof(LunSpec, name) \
         }
-        F(BOOL, direct_store),
         F(STRING, path),
         F(STRING, device_type),
         F(STRING, bs_type),

@@ -24,7 +24,6 @@ static int set_store(Setting *s)
                 return setting_error(s, "a path longer than 4095 bytes");
         g_free(l->path);
         l->path = STREQ(s->value, "NONE") ? NULL : g_strdup(s->value);
-        l->direct_store = s->directive->type == &type_direct_store;
         return 0;
 }
 
@@ -32,8 +31,7 @@ static void get_store(const Directive *d, const void *object, GPtrArray *values)
 {
         const LunSpec *l = object;
 
-        if (l->direct_store == (d->type == &type_direct_store))
-                g_ptr_array_add(values, g_strdup(l->path ?: "NONE"));
+        g_ptr_array_add(values, g_strdup(l->path ?: "NONE"));
 }
 
 static void clear_store(const Directive *d, void *object)
@@ -41,13 +39,9 @@ static void clear_store(const Directive *d, void *object)
         LunSpec *l = object;
 
         g_free(TAKE_PTR(l->path));
-        l->direct_store = false;
 }
 
 const DirectiveType type_store = { .set = set_store, .get = get_store, .clear = clear_store };
-const DirectiveType type_direct_store = { .set = set_store,
-                                          .get = get_store,
-                                          .clear = clear_store };
 
 static int set_lun(Setting *s)
 {

@@ -48,13 +48,11 @@ static void write_rows(const void *object, unsigned where, bool with_secrets, co
 
 static void write_lun(const LunSpec *l, GString *to)
 {
-        const char *tag = l->direct_store ? "direct-store" : "backing-store";
-
-        g_string_append_printf(to, "\t<%s ", tag);
+        g_string_append(to, "\t<backing-store ");
         value_quote(l->path ?: "NONE", to);
         g_string_append(to, ">\n");
         write_rows(l, IN_LUN, true, "\t\t", to);
-        g_string_append_printf(to, "\t</%s>\n", tag);
+        g_string_append(to, "\t</backing-store>\n");
 }
 
 void target_spec_write(const TargetSpec *t, bool with_secrets, GString *to)

@@ -122,9 +122,6 @@ static int check_lun(Plan *p, const LunSpec *l)
         const StoreType *type = store_type_find(l->bs_type);
         g_autofree char *text = NULL;
 
-        if (l->direct_store)
-                return refuse(p, ERROR_NOT_SUPPORTED, l->at, "direct-store",
-                              "passing a device through is not yet supported");
         if (l->device_type && !STREQ(l->device_type, "disk"))
                 return refuse(p, ERROR_NOT_SUPPORTED, l->at, "device-type",
                               "only disk is supported yet");
