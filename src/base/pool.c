@@ -220,3 +220,10 @@ Buffer *buffer_unref(Buffer *b)
         }
         return NULL;
 }
+
+size_t buffer_pool_left(const BufferPool *pool)
+{
+        int64_t left = __atomic_load_n(&pool->budget->left, __ATOMIC_RELAXED);
+
+        return (size_t)MAX(left, INT64_C(0)) + pool->kept;
+}

@@ -53,6 +53,8 @@ BufferPool *buffer_pool_free(BufferPool *pool); /* every buffer has been dropped
 /* NULL: over the budget, or out of memory. The bytes are not zeroed: what is sent from a buffer
  * has been written by the store or by us before. */
 Buffer *buffer_new(BufferPool *pool, size_t size);
+/* Bytes that buffer_new() can still hand out, more or less. */
+size_t buffer_pool_left(const BufferPool *pool);
 static inline Buffer *buffer_ref(Buffer *b)
 {
         b->ref++;

@@ -363,6 +363,9 @@ Run task_status(Task *task, ScsiStatus status);
 Run task_store_error(Task *task, int r);
 /* Not ready, ejected: NULL-free sense of the unit's medium; false: it is there. */
 bool slot_medium_sense(const LuSlot *slot, Sense *ret);
+/* An I/O buffer for what is to be task's buffer or in_buffer. NULL: no memory, or others need it
+ * more; TASK SET FULL. */
+Buffer *task_buffer(Task *task, size_t size);
 /* Buffer for at most max bytes of parameter data; false: none, and the task has its status. */
 bool task_reply(Task *task, size_t max, void *ret_writer);
 /* Ends it: cuts to what CDB and initiator allow. GOOD. */

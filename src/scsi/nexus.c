@@ -149,6 +149,7 @@ int scsi_nexus_open(ScsiNexus *nexus, LunMap *map)
 
         nexus->id = __atomic_add_fetch(&next_id, 1, __ATOMIC_RELAXED);
         nexus->closing = false;
+        nexus->buffer_bytes = 0;
         nexus->n_pending = 0;
         nexus->closed = NULL;
         list_init(&nexus->tasks);

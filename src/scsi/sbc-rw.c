@@ -50,7 +50,7 @@ Run sbc_read(Task *task, int r)
                 return io_prepare(task, STORE_FLUSH, 0, 0, NULL, 0) ? RUN_IO : RUN_DONE;
         }
         task->step = READ_DATA;
-        task->in_buffer = buffer_new(task->nexus->worker->buffers, blocks << shift);
+        task->in_buffer = task_buffer(task, blocks << shift);
         if (UNLIKELY(!task->in_buffer))
                 return task_status(task, SCSI_TASK_SET_FULL);
         return io_prepare(task, STORE_READ, task->lba, blocks, task->in_buffer, 0) ? RUN_IO

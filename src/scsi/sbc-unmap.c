@@ -110,7 +110,7 @@ static bool fill_pattern(Task *task)
         unsigned shift = task->slot->lu->block_shift;
         uint64_t n = min_u64(task->blocks, PATTERN_PIECE >> shift);
 
-        task->in_buffer = buffer_new(task->nexus->worker->buffers, n << shift);
+        task->in_buffer = task_buffer(task, n << shift);
         if (!task->in_buffer)
                 return false;
         for (uint64_t i = 0; i < n; i++)

@@ -70,8 +70,7 @@ static Run verify(Task *task, int r, bool have_piece)
         if (!task->in_buffer) {
                 unsigned shift = task->slot->lu->block_shift;
 
-                task->in_buffer = buffer_new(task->nexus->worker->buffers,
-                                             min_u64(PIECE, task->blocks << shift));
+                task->in_buffer = task_buffer(task, min_u64(PIECE, task->blocks << shift));
                 if (!task->in_buffer)
                         return task_status(task, SCSI_TASK_SET_FULL);
         }

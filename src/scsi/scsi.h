@@ -218,7 +218,8 @@ struct ScsiNexus {
         size_t n_itls;
         List tasks;
         List worker_link;
-        uint64_t id; /* unique in the process, never reused */
+        uint64_t id;         /* unique in the process, never reused */
+        size_t buffer_bytes; /* that its tasks hold */
         bool closing;
         unsigned n_pending;
         void (*closed)(ScsiNexus *nexus);

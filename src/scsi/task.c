@@ -121,11 +121,38 @@ bool slot_medium_sense(const LuSlot *slot, Sense *ret)
         return false;
 }
 
+/* ---- buffers ------------------------------------------------------------------------------- */
+
+/* An initiator that asks for much and takes nothing must not leave the others without memory: a
+ * nexus may hold as much as is left for all others. So n of them that take what they can leave a
+ * part in n + 1 of the budget, and who has nothing always gets the first. */
+Buffer *task_buffer(Task *task, size_t size)
+{
+        ScsiNexus *nexus = task->nexus;
+        BufferPool *pool = nexus->worker->buffers;
+        Buffer *b;
+
+        if (UNLIKELY(nexus->buffer_bytes > 0 &&
+                     nexus->buffer_bytes + size > buffer_pool_left(pool)))
+                return NULL;
+        b = buffer_new(pool, size);
+        if (LIKELY(b))
+                nexus->buffer_bytes += b->size;
+        return b;
+}
+
+static Buffer *drop_buffer(Task *task, Buffer *b)
+{
+        if (b)
+                task->nexus->buffer_bytes -= b->size;
+        return buffer_unref(b);
+}
+
 /* ---- parameter data ------------------------------------------------------------------------ */
 
 bool task_reply(Task *task, size_t max, void *ret_writer)
 {
-        Buffer *b = buffer_new(task->nexus->worker->buffers, max);
+        Buffer *b = task_buffer(task, max);
 
         if (!b) {
                 task_status(task, SCSI_TASK_SET_FULL);
@@ -259,8 +286,8 @@ bool task_give_up(Task *task, GiveUp how)
 
 void task_release(Task *task)
 {
-        task->buffer = buffer_unref(task->buffer);
-        task->in_buffer = buffer_unref(task->in_buffer);
+        task->buffer = drop_buffer(task, task->buffer);
+        task->in_buffer = drop_buffer(task, task->in_buffer);
         task->n_in_iov = 0;
         task->state = TASK_IDLE;
 }
@@ -546,7 +573,7 @@ static bool prepare_data_out(Task *task)
         task->out_want = task->writes ? (uint32_t)min_u64(task->out_expected, task->out_wanted) : 0;
         if (task->out_want == 0)
                 return true;
-        task->buffer = buffer_new(task->nexus->worker->buffers, task->out_want);
+        task->buffer = task_buffer(task, task->out_want);
         if (task->buffer)
                 return true;
         task->out_want = 0;

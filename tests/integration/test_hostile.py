@@ -300,6 +300,29 @@ def test_initiators_that_never_read():
         tgt.eventually(lambda: memory(daemon) - before < 256 << 20, 20, "memory given back")
 
 
+def test_initiators_that_take_all_memory():
+    """However many hold what they can get, the others get theirs."""
+    with served() as daemon:
+        steady = connect(daemon, initiator="iqn.2026-01.org.example:steady")
+        raws = []
+        for i in range(6):
+            raw = connect(daemon, initiator=f"iqn.2026-01.org.example:greedy{i}")
+            raw.sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                for _ in range(128):
+                    raw.command(struct.pack(">BBQIBB", 0x88, 0, 0, 16384, 0, 0), read=8 << 20)
+            raws.append(raw)
+        for i in range(20):
+            status, data, _, _ = steady.read10(0, 128)
+            assert status == 0 and len(data) == 65536, f"status {status:#x} of a session that was there"
+            new = connect(daemon, initiator=f"iqn.2026-01.org.example:new{i}")
+            status, data, _, _ = new.read10(0, 128)
+            assert status == 0 and len(data) == 65536, f"status {status:#x} of a new session"
+            new.close()
+        for raw in raws:
+            raw.close()
+
+
 def test_half_open_connections():
     with served() as daemon:
         held = []
