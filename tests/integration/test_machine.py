@@ -81,6 +81,45 @@ echo MACHINE-DONE
     assert p.returncode == 0 and "MACHINE-DONE" in p.stdout, f"exit {p.returncode}\n{p.stdout}"
 
 
+def readme(section):
+    """The commands of a section of README.md."""
+    with open(os.path.join(tgt.SOURCE, "README.md"), encoding="utf-8") as f:
+        text = f.read()
+    m = re.search(rf"^#+ {re.escape(section)}$.*?^```$(.*?)^```$", text, re.M | re.S)
+    assert m, section
+    return m.group(1)
+
+
+def test_readme_word_for_word():
+    """Three ways to a first target: every command succeeds, and each makes what it says."""
+    ways = "".join(readme(s) for s in ("A fragment", "tgtctl", "busctl"))
+    assert ways.count("192.0.2.0/24") == 3
+    see = "".join(line for line in readme("From the initiator").splitlines(True) if "iscsiadm" not in line)
+    machine(f"""
+systemctl enable --now tgtd.socket
+cd /
+(
+set -e
+{ways.replace("192.0.2.0/24", "127.0.0.0/8")}
+) > /tmp/out 2>&1 || {{ cat /tmp/out; exit 1; }}
+{see.replace("SERVER", "127.0.0.1")}
+""" + r"""
+for n in 1 2 3; do
+    expect "Target:iqn.2026-01.org.example:disk$n " iscsi-ls -s iscsi://127.0.0.1
+    expect 'virtual size: 1 GiB' qemu-img info iscsi://127.0.0.1/iqn.2026-01.org.example:disk$n/1
+done
+grep -q RemoveLogicalUnit /tmp/out                   # of busctl introspect
+""" + f"""
+mkdir /tmp/hand; cd /tmp/hand
+chown nobody .
+exec 3< <(exec setpriv --reuid=nobody --regid=nogroup --clear-groups bash -c 'echo $$; {readme("By hand").strip().replace(chr(10), "; exec ", 1)}' 2>&1)
+read -r pid <&3
+for i in $(seq 50); do iscsi-ls iscsi://127.0.0.1:3261 2> /dev/null && break; sleep 0.1; done
+expect running tgtctl --socket state/run/control status
+kill $pid
+""")
+
+
 def test_socket_activation_and_reload():
     machine(r"""
 systemctl enable --now tgtd.socket
