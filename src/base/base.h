@@ -31,7 +31,6 @@
 #define ROUND_UP(n, d) (DIV_ROUND_UP(n, d) * (d)) /* d need not be a power of two */
 #define ROUND_DOWN(n, d) ((n) / (d) * (d))
 
-#define _unused_ __attribute__((unused))
 #define _printf_(fmt, first) __attribute__((format(printf, fmt, first)))
 #define _pure_ __attribute__((pure))
 #define _cleanup_(f) __attribute__((cleanup(f)))

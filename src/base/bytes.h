@@ -32,13 +32,6 @@ static inline uint32_t get_be32(const void *p)
         return __builtin_bswap32(v);
 }
 
-static inline uint64_t get_be48(const void *p)
-{
-        const uint8_t *b = p;
-
-        return (uint64_t)get_be16(b) << 32 | get_be32(b + 2);
-}
-
 static inline uint64_t get_be64(const void *p)
 {
         uint64_t v;
@@ -68,14 +61,6 @@ static inline void put_be32(void *p, uint32_t v)
 {
         v = __builtin_bswap32(v);
         memcpy(p, &v, sizeof(v));
-}
-
-static inline void put_be48(void *p, uint64_t v)
-{
-        uint8_t *b = p;
-
-        put_be16(b, (uint16_t)(v >> 32));
-        put_be32(b + 2, (uint32_t)v);
 }
 
 static inline void put_be64(void *p, uint64_t v)
@@ -121,20 +106,6 @@ static inline uint16_t read_be16(Reader *r)
         return p ? get_be16(p) : 0;
 }
 
-static inline uint32_t read_be32(Reader *r)
-{
-        const uint8_t *p = read_bytes(r, 4);
-
-        return p ? get_be32(p) : 0;
-}
-
-static inline uint64_t read_be64(Reader *r)
-{
-        const uint8_t *p = read_bytes(r, 8);
-
-        return p ? get_be64(p) : 0;
-}
-
 typedef struct Writer {
         uint8_t *p;
         size_t size; /* bytes at p */
@@ -142,11 +113,6 @@ typedef struct Writer {
 } Writer;
 
 #define WRITER(ptr, len) ((Writer){ .p = (ptr), .size = (len) })
-
-static inline bool writer_truncated(const Writer *w)
-{
-        return w->n > w->size;
-}
 
 /* Bytes that really stand at w->p. */
 static inline size_t writer_stored(const Writer *w)

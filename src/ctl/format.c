@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <inttypes.h>
-#include <time.h>
 
 #include "ctl/format.h"
 
@@ -19,18 +18,6 @@ char *format_bytes(uint64_t bytes)
         if (bytes % unit == 0)
                 return g_strdup_printf("%" PRIu64 "%c", bytes / unit, suffixes[i]);
         return g_strdup_printf("%.1f%c", (double)bytes / (double)unit, suffixes[i]);
-}
-
-char *format_time(uint64_t usec)
-{
-        time_t seconds = (time_t)(usec / USEC_PER_SEC);
-        char text[64];
-        struct tm tm;
-
-        if (usec == 0 || !localtime_r(&seconds, &tm) ||
-            strftime(text, sizeof(text), "%a %Y-%m-%d %H:%M:%S %Z", &tm) == 0)
-                return g_strdup("");
-        return g_strdup(text);
 }
 
 char *format_ago(uint64_t usec, uint64_t now_usec)

@@ -7,8 +7,6 @@
 
 /* "512B", "1.5K", "10G". */
 char *format_bytes(uint64_t bytes);
-/* "Mon 2026-01-05 10:20:30 UTC", in the local time zone. usec 0: "". */
-char *format_time(uint64_t usec);
 /* "3min 2s ago" for what happened at usec, CLOCK_REALTIME; the two largest units. */
 char *format_ago(uint64_t usec, uint64_t now_usec);
 /* ready and online green, not-ready red, what lies between yellow. */

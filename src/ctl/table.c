@@ -47,17 +47,6 @@ void table_add(Table *t, const char *text, Color color)
         g_array_append_val(t->cells, c);
 }
 
-void table_addf(Table *t, Color color, const char *format, ...)
-{
-        g_autofree char *text = NULL;
-        va_list ap;
-
-        va_start(ap, format);
-        text = g_strdup_vprintf(format, ap);
-        va_end(ap);
-        table_add(t, text, color);
-}
-
 size_t table_rows(const Table *t)
 {
         return t->cells->len / t->n_columns;

@@ -25,7 +25,6 @@ DEFINE_CLEANUP(Table *, table_free);
 
 /* The next cell, row by row; text is copied and sanitized, NULL is "-". */
 void table_add(Table *t, const char *text, Color color);
-void table_addf(Table *t, Color color, const char *format, ...) _printf_(3, 4);
 size_t table_rows(const Table *t);
 
 /* full: no ellipsis whatever the width; legend: with titles. */

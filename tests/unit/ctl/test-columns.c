@@ -24,7 +24,7 @@ static Table *sample(void)
         Table *t = table_new(columns, G_N_ELEMENTS(columns));
 
         table_add(t, "iqn.2026-01.org.example:disk1", COLOR_NONE);
-        table_addf(t, COLOR_GREEN, "%d", 12);
+        table_add(t, "12", COLOR_GREEN);
         table_add(t, "/srv/disk1.img", COLOR_NONE);
         table_add(t, "iqn.2026-01.org.example:d2", COLOR_NONE);
         table_add(t, "3", COLOR_NONE);
@@ -198,7 +198,7 @@ static void test_values(void)
                 { 0, "0s ago" },         { 59, "59s ago" },      { 60, "1min ago" },
                 { 3661, "1h 1min ago" }, { 90061, "1d 1h ago" }, { 86401, "1d 1s ago" },
         };
-        g_autofree char *future = format_ago(2000000, 1000000), *never = format_time(0);
+        g_autofree char *future = format_ago(2000000, 1000000);
 
         for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
                 g_autofree char *text = format_bytes(sizes[i].bytes);
@@ -211,7 +211,6 @@ static void test_values(void)
                 g_assert_cmpstr(text, ==, ages[i].text);
         }
         g_assert_cmpstr(future, ==, "0s ago");
-        g_assert_cmpstr(never, ==, "");
 }
 
 static void test_detect(void)
