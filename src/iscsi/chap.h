@@ -8,7 +8,6 @@
 #define CHAP_CHALLENGE_SIZE 32 /* ours */
 #define CHAP_BINARY_MAX 1024   /* RFC 7143 12.1.3: of CHAP_C and CHAP_R */
 #define CHAP_DIGEST_MAX 32
-#define CHAP_TEXT_MAX (2 + 2 * CHAP_BINARY_MAX + 1)
 
 typedef struct ChapAlgorithm {
         uint8_t id; /* CHAP_A */

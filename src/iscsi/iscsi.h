@@ -21,7 +21,7 @@
  * reference-counted, replaced by iscsi_worker_set_map().
  *
  * No state lives in a stack frame: every object here is explicit states and plain fields, so that a
- * later image of a session can be written and read back (DESIGN: restart).
+ * later image of a session can be written and read back.
  *
  * May include: base, store, scsi. */
 
@@ -95,7 +95,6 @@ typedef struct IscsiTargetConfig {
 int iscsi_target_new(const IscsiTargetConfig *config, IscsiTarget **ret);
 IscsiTarget *iscsi_target_ref(IscsiTarget *t);
 IscsiTarget *iscsi_target_unref(IscsiTarget *t);
-const char *iscsi_target_name(const IscsiTarget *t);
 
 typedef struct IscsiPortalConfig {
         SockAddr address;

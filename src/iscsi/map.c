@@ -120,11 +120,6 @@ IscsiTarget *iscsi_target_unref(IscsiTarget *t)
         return NULL;
 }
 
-const char *iscsi_target_name(const IscsiTarget *t)
-{
-        return t->name;
-}
-
 /* Either kind that is given restricts; none at all admits nobody, and neither does NONE. */
 AclVerdict acl_check(const IscsiAcl *acl, const char *initiator, const SockAddr *peer)
 {

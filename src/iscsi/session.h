@@ -13,44 +13,34 @@
  * session has a nexus and survives a broken stream until its tasks are given up. */
 
 /* Target connection states (RFC 7143 8.1.3) */
-#define CONN_STATES(X)                             \
-        X(FREE, "S1 FREE")                         \
-        X(XPT_UP, "S3 XPT_UP")                     \
-        X(IN_LOGIN, "S4 IN_LOGIN")                 \
-        X(LOGGED_IN, "S5 LOGGED_IN")               \
-        X(IN_LOGOUT, "S6 IN_LOGOUT")               \
-        X(LOGOUT_REQUESTED, "S7 LOGOUT_REQUESTED") \
-        X(CLEANUP_WAIT, "S8 CLEANUP_WAIT")
+typedef enum ConnState {
+        CONN_FREE,             /* S1 */
+        CONN_XPT_UP,           /* S3 */
+        CONN_IN_LOGIN,         /* S4 */
+        CONN_LOGGED_IN,        /* S5 */
+        CONN_IN_LOGOUT,        /* S6 */
+        CONN_LOGOUT_REQUESTED, /* S7 */
+        CONN_CLEANUP_WAIT,     /* S8 */
+        _CONN_STATE_MAX
+} ConnState;
 
-#define CONN_EVENTS(X)                                              \
-        X(LOGIN_REQUEST, "first login request")                     \
-        X(LOGIN_DONE, "final login response")                       \
-        X(LOGIN_FAILED, "login failed or timed out")                \
-        X(LOGOUT_REQUEST, "logout request")                         \
-        X(LOGOUT_DONE, "logout response")                           \
-        X(ASYNC_LOGOUT, "logout asked for by asynchronous message") \
-        X(DROPPED, "stream or session broken")                      \
-        X(CLEAN, "tasks given up")
+typedef enum ConnEvent {
+        CONN_EVENT_LOGIN_REQUEST, /* the first */
+        CONN_EVENT_LOGIN_DONE,    /* final login response */
+        CONN_EVENT_LOGIN_FAILED,  /* or timed out */
+        CONN_EVENT_LOGOUT_REQUEST,
+        CONN_EVENT_LOGOUT_DONE,  /* logout response */
+        CONN_EVENT_ASYNC_LOGOUT, /* logout asked for by asynchronous message */
+        CONN_EVENT_DROPPED,      /* stream or session broken */
+        CONN_EVENT_CLEAN,        /* tasks given up */
+        _CONN_EVENT_MAX
+} ConnEvent;
 
-#define ENUM_STATE(name, text) CONN_##name,
-#define ENUM_EVENT(name, text) CONN_EVENT_##name,
-typedef enum ConnState { CONN_STATES(ENUM_STATE) _CONN_STATE_MAX } ConnState;
-typedef enum ConnEvent { CONN_EVENTS(ENUM_EVENT) _CONN_EVENT_MAX } ConnEvent;
-#undef ENUM_STATE
-#undef ENUM_EVENT
-
-const char *conn_state_name(ConnState s);
-const char *conn_event_name(ConnEvent e);
 /* -EPROTO: no such transition. */
 int conn_transition(ConnState from, ConnEvent event, ConnState *ret);
 
 /* Target session states (RFC 7143 8.3.2); one connection, ErrorRecoveryLevel 0 */
-typedef enum SessionState {
-        SESSION_FREE,
-        SESSION_ACTIVE,
-        SESSION_LOGGED_IN,
-        SESSION_FAILED
-} SessionState;
+typedef enum SessionState { SESSION_FREE, SESSION_LOGGED_IN, SESSION_FAILED } SessionState;
 
 #define PORT_NAME_MAX (ISCSI_NAME_MAX + 24)
 

@@ -3,22 +3,6 @@
 
 /* The target's connection state diagram (RFC 7143 8.1.3) as rows; what has no row is refused. */
 
-#define NAME_ROW(name, text) [CONN_##name] = text,
-#define EVENT_ROW(name, text) [CONN_EVENT_##name] = text,
-
-static const char *const state_names[] = { CONN_STATES(NAME_ROW) };
-static const char *const event_names[] = { CONN_EVENTS(EVENT_ROW) };
-
-const char *conn_state_name(ConnState s)
-{
-        return (unsigned)s < ELEMENTSOF(state_names) ? state_names[s] : "?";
-}
-
-const char *conn_event_name(ConnEvent e)
-{
-        return (unsigned)e < ELEMENTSOF(event_names) ? event_names[e] : "?";
-}
-
 static const struct {
         ConnState from;
         ConnEvent event;

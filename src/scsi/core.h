@@ -184,7 +184,6 @@ struct LogicalUnit {
         LoopTask ghosts_task;
         bool ghosts_posted; /* atomic; set under the board's lock */
         uint64_t size;      /* atomic, for lu_size() */
-        bool ready;         /* atomic, for lu_medium() */
         bool unmap;         /* atomic; decides what commands there are */
 };
 

@@ -59,7 +59,6 @@ void lu_look_at_store(LogicalUnit *lu, LuState *state)
         /* without a store the last known size and limits stand */
         __atomic_store_n(&lu->size, state->blocks << lu->block_shift, __ATOMIC_RELAXED);
         __atomic_store_n(&lu->unmap, state->limits.unmap, __ATOMIC_RELAXED);
-        __atomic_store_n(&lu->ready, state->store != NULL, __ATOMIC_RELAXED);
 }
 
 int lu_new(const LuConfig *config, Store *store, Loop *coordinator, LogicalUnit **ret)
@@ -150,11 +149,6 @@ void lu_stats(const LogicalUnit *lu, LuStats *ret)
                 ret->in_flight += LOAD(c, in_flight);
                 ret->ghosts += LOAD(c, ghosts);
         }
-}
-
-LuMedium lu_medium(const LogicalUnit *lu)
-{
-        return __atomic_load_n(&lu->ready, __ATOMIC_RELAXED) ? LU_READY : LU_NOT_READY;
 }
 
 uint64_t lu_size(const LogicalUnit *lu)

@@ -69,12 +69,6 @@ LunMap *lun_map_unref(LunMap *m)
         return NULL;
 }
 
-size_t lun_map_entries(const LunMap *m, const LunMapEntry **ret)
-{
-        *ret = m->entries;
-        return m->n;
-}
-
 /* ---- the I_T_L nexuses of a nexus ----------------------------------------------------------- */
 
 Itl *nexus_itl(ScsiNexus *nexus, uint32_t lun)

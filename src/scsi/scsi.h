@@ -128,7 +128,6 @@ struct Task {
         Buffer *in_buffer;
         uint64_t lba;
         uint64_t blocks;
-        uint64_t start_ns;
         uint64_t cursor;          /* the handler's: blocks done */
         unsigned step;            /* the handler's */
         uint32_t aux;             /* the handler's */
@@ -201,7 +200,6 @@ typedef struct LunMapEntry {
 int lun_map_new(const LunMapEntry *entries, size_t n, LunMap **ret); /* ascending, unique LUNs */
 LunMap *lun_map_ref(LunMap *m);                                      /* any thread */
 LunMap *lun_map_unref(LunMap *m);                                    /* any thread */
-size_t lun_map_entries(const LunMap *m, const LunMapEntry **ret);
 
 /* Embedded by the transport in its session. */
 struct ScsiNexus {
@@ -305,9 +303,7 @@ typedef struct LuStats {
 
 void lu_stats(const LogicalUnit *lu, LuStats *ret);
 
-typedef enum LuMedium { LU_READY, LU_NOT_READY } LuMedium;
-LuMedium lu_medium(const LogicalUnit *lu); /* any thread */
-uint64_t lu_size(const LogicalUnit *lu);   /* bytes; any thread */
+uint64_t lu_size(const LogicalUnit *lu); /* bytes; any thread */
 
 /* ---- workers ----------------------------------------------------------------------------------
  */

@@ -286,7 +286,6 @@ static void change_done(LuChange *c)
 
         lu_stats(lu, &stats);
         g_assert_cmpuint(lu_size(lu), >, 0);
-        (void)lu_medium(lu);
         if (c->kind == LU_CHANGE_RETIRE) {
                 __atomic_add_fetch(&n_over, 1, __ATOMIC_RELEASE);
                 threadloop_stop(control.loop);

@@ -185,7 +185,6 @@ static void test_no_store(void)
 
         setup(&f, &config);
         unit_change(&f.w, f.lu, LU_CHANGE_STORE, NULL, false, false);
-        g_assert_cmpint(lu_medium(f.lu), ==, LU_NOT_READY);
         expect_sense(run_in(f.n, 1, CDB(0), 0), 0x020400);
         expect_sense(run_in(f.n, 1, CDB(0x25), 8), 0x020400);
         c = run_in(f.n, 1, CDB(0x03, 0, 0, 0, 255, 0), 255);
@@ -195,7 +194,6 @@ static void test_no_store(void)
         unit_change(&f.w, f.lu, LU_CHANGE_STORE, f.store, false, false);
         g_assert_cmphex(clear_attention(f.n, 1), ==, 0x2800);
         g_assert_true(good(f.n, 1, CDB(0)));
-        g_assert_cmpint(lu_medium(f.lu), ==, LU_READY);
         unit_change(&f.w, f.lu, LU_CHANGE_RETIRE, NULL, false, false);
         expect_sense(run_in(f.n, 1, CDB(0), 0), 0x052500);
         c = run_in(f.n, 1, CDB(0x12, 0, 0, 0, 255, 0), 255);
