@@ -99,6 +99,7 @@ struct Manager {
         GHashTable *republish; /* Target: to be built anew */
         GPtrArray *dropped;    /* LogicalUnit: to be retired after that */
         RateLimit store_rate;
+        StoreHost *store_host; /* of our own channels, or NULL */
 
         /* manager-edit.c */
         GQueue edits; /* Edit*, waiting */
@@ -250,6 +251,11 @@ typedef void UnitJobDone(int r, const char *text, void *userdata);
 /* Looks at the store again, or (options) changes its options. -EBUSY: a job is under way. */
 int unit_refresh(Unit *u, UnitJobDone *done, void *userdata);
 int unit_configure(Unit *u, const char *options, UnitJobDone *done, void *userdata);
+
+/* ---- manager-flush.c ------------------------------------------------------------------------- */
+
+/* What was written before reaches stable storage; if it cannot, the journal says so. */
+void unit_flush(Unit *u);
 
 /* ---- manager-edit.c -------------------------------------------------------------------------- */
 

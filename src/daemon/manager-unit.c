@@ -156,6 +156,7 @@ void units_done(Manager *m)
         for (guint i = 0; i < m->dropped->len; i++)
                 lu_unref(g_ptr_array_index(m->dropped, i));
         g_ptr_array_unref(m->dropped);
+        store_host_free(m->store_host);
         g_hash_table_unref(m->republish);
         g_hash_table_unref(m->units_by_store);
         g_hash_table_unref(m->claims);
@@ -486,7 +487,8 @@ void unit_update(Unit *u, const LunSpec *l)
         g_free(u->spec->path); /* l may call it by another name */
         u->spec->path = g_strdup(old->path);
         if (u->lu && (old->readonly != l->readonly || old->write_cache != l->write_cache))
-                unit_change(u, u->lu, LU_CHANGE_STATE, NULL, NULL);
+                unit_change(u, u->lu, LU_CHANGE_STATE, NULL,
+                            old->write_cache && !l->write_cache ? unit_flush : NULL);
         if (u->store && reopen)
                 unit_reopen(u);
         else if (old->online != l->online)

@@ -47,6 +47,29 @@ def test_ignored_flush_is_found_over_the_fault_store():
     assert p.returncode == 1 and ("lost" in p.stdout or "superseded" in p.stdout), p.stdout
 
 
+def test_write_cache_taken_away():
+    """What was acknowledged while there was a cache is flushed when the configuration ends it, also
+    where nobody is logged in any more; without the change it is lost."""
+    for change in (True, False):
+        with tgt.scratch() as d:
+            image = tgt.sparse(os.path.join(d, "disk.img"), 1 << 20)
+            extra = 'bsopts "store=rdwr;lose-unflushed=yes"'
+            daemon = tgt.Daemon(d, {"t.conf": tgt.disk_fragment(image, bs_type="fault", extra=extra)}).start()
+            raw = Raw(daemon.port, target=tgt.NAME, timeout=20).login().ready()
+            cdb = struct.pack(">BBIBHB", 0x2A, 0, 64, 0, 8, 0)
+            assert raw.response(raw.command(cdb, write=4096, data=b"\x5a" * 4096))[0] == 0
+            raw.close()
+            if change:
+                daemon.fragment("t.conf", tgt.disk_fragment(image, bs_type="fault",
+                                                            extra=extra + "\nwrite-cache off"))
+                daemon.reload()
+                time.sleep(1)
+            daemon.kill()
+            with open(image, "rb") as f:
+                f.seek(64 * 512)
+                assert (f.read(4096) == b"\x5a" * 4096) == change, f"change: {change}"
+
+
 def traced_write(bs_type, fua=False, flush=False, extra=""):
     """System calls of one WRITE(10) (and a SYNCHRONIZE CACHE), in their order of completion."""
     with tgt.scratch(disk=True) as d:
