@@ -14,12 +14,24 @@ struct GhostBoard {
         uint64_t version;   /* never the same twice, over all boards */
         List ghosts;        /* Io.ghost_link */
         List units;         /* LogicalUnit.board_link */
-        List link;
+        GhostBoard *next;   /* in its bucket */
 };
 
+/* Fixed, so that there is nothing to allocate or rehash under the lock: with the 10,000 units that
+ * a process may have, a handful in each. */
+#define BUCKET_BITS 12
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static List boards = { &boards, &boards };
+static GhostBoard *buckets[1 << BUCKET_BITS];
 static uint64_t last_version;
+
+static GhostBoard **bucket_of(const Store *store, const StoreIdentity *id)
+{
+        uint64_t h = id->kind == 0 ? (uintptr_t)store : id->a * 31 + id->b;
+
+        /* Fibonacci hashing: inode numbers and addresses are anything but random */
+        return &buckets[h * UINT64_C(0x9e3779b97f4a7c15) >> (64 - BUCKET_BITS)];
+}
 
 static bool is_board_of(const GhostBoard *b, const Store *store, const StoreIdentity *id)
 {
@@ -31,14 +43,11 @@ static bool is_board_of(const GhostBoard *b, const Store *store, const StoreIden
 GhostBoard *ghost_board_get(Store *store)
 {
         StoreIdentity id = store_identity(store);
-        GhostBoard *found = NULL;
+        GhostBoard **bucket = bucket_of(store, &id), *found;
 
         pthread_mutex_lock(&lock);
-        LIST_FOREACH (b, &boards, GhostBoard, link)
-                if (is_board_of(b, store, &id)) {
-                        found = b;
-                        break;
-                }
+        for (found = *bucket; found && !is_board_of(found, store, &id);)
+                found = found->next;
         if (!found) {
                 found = calloc(1, sizeof(*found));
                 if (found) {
@@ -47,7 +56,8 @@ GhostBoard *ghost_board_get(Store *store)
                         found->version = ++last_version;
                         list_init(&found->ghosts);
                         list_init(&found->units);
-                        list_append(&boards, &found->link);
+                        found->next = *bucket;
+                        *bucket = found;
                 }
         }
         if (found)
@@ -61,10 +71,15 @@ GhostBoard *ghost_board_put(GhostBoard *b)
         if (!b)
                 return NULL;
         pthread_mutex_lock(&lock);
-        if (--b->ref > 0)
+        if (--b->ref > 0) {
                 b = NULL;
-        else
-                list_remove(&b->link);
+        } else {
+                GhostBoard **at = bucket_of(b->store, &b->identity);
+
+                while (*at != b)
+                        at = &(*at)->next;
+                *at = b->next;
+        }
         pthread_mutex_unlock(&lock);
         free(b);
         return NULL;

@@ -376,9 +376,45 @@ static void test_chaos(void)
         g_assert_cmpuint(checks, >, 0);
 }
 
+/* As many units as a process may have: each store finds its own board, whatever else comes and
+ * goes. Every other store is what its neighbour is. */
+static void test_boards(void)
+{
+        enum { N = 10000 };
+        static Store *stores[N];
+        static GhostBoard *boards[N];
+        g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+        Sim *sim = sim_new(1, 1);
+
+        for (unsigned i = 0; i < N; i++) {
+                stores[i] = fake_store_new(sim, 512, (StoreCaps){ .block_size = 512 });
+                if (i % 4 < 2)
+                        fake_store_identity(stores[i], 1000 + i / 2);
+                boards[i] = ghost_board_get(stores[i]);
+                g_assert_nonnull(boards[i]);
+                g_hash_table_add(seen, boards[i]);
+                if (i % 4 == 1)
+                        g_assert_true(boards[i] == boards[i - 1]);
+        }
+        g_assert_cmpuint(g_hash_table_size(seen), ==, N / 4 * 3);
+        for (unsigned i = 0; i < N; i += 3)
+                boards[i] = ghost_board_put(boards[i]);
+        for (unsigned i = 0; i < N; i++) {
+                GhostBoard *b = ghost_board_get(stores[i]);
+
+                if (boards[i])
+                        g_assert_true(b == boards[i]);
+                ghost_board_put(b);
+                ghost_board_put(boards[i]);
+                store_unref(stores[i]);
+        }
+        sim_free(sim);
+}
+
 int main(int argc, char *argv[])
 {
         g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/scsi/ghosts/boards", test_boards);
         g_test_add_func("/scsi/ghosts/chaos", test_chaos);
         return g_test_run();
 }
