@@ -165,6 +165,7 @@ void coord_slot_drained(LogicalUnit *lu);
 typedef struct LuCounters {
         uint64_t reads, writes, others, read_bytes, write_bytes, errors;
         uint64_t in_flight, ghosts;
+        size_t ghost_bytes; /* of their buffers; the worker's own */
 } LuCounters;
 
 #define COUNTER_ADD(counters, field, v) \

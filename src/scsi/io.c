@@ -101,6 +101,8 @@ Io *io_free(Io *io)
                 ghost_board_remove(io->channel->board, io);
         if (io->lu) {
                 COUNTER_ADD(io->counters, ghosts, -1);
+                if (io->buffer)
+                        io->counters->ghost_bytes -= io->buffer->size;
                 io->worker->n_ghosts--;
                 lu_unref(io->lu);
         }
@@ -117,6 +119,8 @@ static void make_ghost(Io *io, LuSlot *slot)
         io->lu = lu_ref(slot->lu);
         io->worker->n_ghosts++;
         COUNTER_ADD(io->counters, ghosts, 1);
+        if (io->buffer)
+                io->counters->ghost_bytes += io->buffer->size;
 }
 
 bool io_give_up(Io *io, LuSlot *slot)

@@ -123,17 +123,27 @@ bool slot_medium_sense(const LuSlot *slot, Sense *ret)
 
 /* ---- buffers ------------------------------------------------------------------------------- */
 
-/* An initiator that asks for much and takes nothing must not leave the others without memory: a
- * nexus may hold as much as is left for all others. So n of them that take what they can leave a
- * part in n + 1 of the budget, and who has nothing always gets the first. */
+/* What this one has already that others miss. Ghosts outlive their nexus: they are their unit's. */
+static size_t held_bytes(const Task *task)
+{
+        size_t held = task->nexus->buffer_bytes;
+
+        if (task->slot && task->op && (task->op->flags & OP_TRANSFER))
+                held += task->slot->counters->ghost_bytes;
+        return held;
+}
+
+/* An initiator that asks for much and takes nothing, or a disk that hangs, must not leave the
+ * others without memory: each may hold as much as is left for all others. So n of them that take
+ * what they can leave a part in n + 1 of the budget, and who has nothing always gets the first. */
 Buffer *task_buffer(Task *task, size_t size)
 {
         ScsiNexus *nexus = task->nexus;
         BufferPool *pool = nexus->worker->buffers;
+        size_t held = held_bytes(task);
         Buffer *b;
 
-        if (UNLIKELY(nexus->buffer_bytes > 0 &&
-                     nexus->buffer_bytes + size > buffer_pool_left(pool)))
+        if (UNLIKELY(held > 0 && held + size > buffer_pool_left(pool)))
                 return NULL;
         b = buffer_new(pool, size);
         if (LIKELY(b))

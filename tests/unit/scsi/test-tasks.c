@@ -457,6 +457,92 @@ static void test_flush_fails(void)
         teardown(&f);
 }
 
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+#define N_GREEDY 48
+#define PIECE 64 /* blocks, 32 KiB */
+
+static Command *read_piece(TestNexus *n)
+{
+        Command *c = command_new(n, 1, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, PIECE, 0));
+
+        command_in(c, (size_t)PIECE * BS);
+        command_start(c);
+        return c;
+}
+
+/* Reads as many pieces as it gets memory for; returns how many. */
+static unsigned take_all(Fixture *f, Command *commands[N_GREEDY])
+{
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < N_GREEDY; i++)
+                commands[i] = read_piece(f->a);
+        settle(f);
+        for (unsigned i = 0; i < N_GREEDY; i++)
+                if (commands[i]->outcome == PENDING)
+                        n++;
+                else
+                        g_assert_cmpint(commands[i]->task.status, ==, SCSI_TASK_SET_FULL);
+        return n;
+}
+
+static void free_all(Command *commands[N_GREEDY])
+{
+        for (unsigned i = 0; i < N_GREEDY; i++)
+                command_free(commands[i]);
+}
+
+/* Nexus a takes what it can get: b, which has nothing, gets its own all the same. */
+static void test_memory_share(void)
+{
+        Command *greedy[N_GREEDY], *c;
+        Fixture f;
+
+        setup(&f);
+        f.w.budget.left = MIB; /* 32 pieces */
+        fake_store_hold(f.store);
+        g_assert_cmpuint(take_all(&f, greedy), ==, 16);
+        c = read_piece(f.b);
+        settle(&f);
+        g_assert_cmpint(c->outcome, ==, PENDING);
+        fake_store_release(f.store);
+        command_wait(c);
+        g_assert_cmpint(c->task.status, ==, SCSI_GOOD);
+        command_free(c);
+        settle(&f);
+        free_all(greedy);
+        g_assert_cmpuint(f.a->nexus.buffer_bytes, ==, 0);
+        teardown(&f);
+}
+
+/* The same by way of a disk that hangs and tasks that are given up: their ghosts hold the memory.
+ */
+static void test_memory_of_ghosts(void)
+{
+        Command *greedy[N_GREEDY], *c;
+        Fixture f;
+
+        setup(&f);
+        f.w.budget.left = MIB;
+        fake_store_hold(f.store);
+        for (unsigned round = 0; round < 3; round++) {
+                g_assert_cmpuint(take_all(&f, greedy), ==, round == 0 ? 16 : 0);
+                run_tmf(f.a, TMF_ABORT_TASK_SET, 1, 0);
+                free_all(greedy);
+        }
+        g_assert_cmpuint(f.a->nexus.buffer_bytes, ==, 0);
+        /* parameter data is had even there */
+        g_assert_true(good(f.a, 1, CDB(0x12, 0, 0, 0, 96, 0)));
+        fake_store_release(f.store);
+        settle(&f);
+        c = read_piece(f.a);
+        command_wait(c);
+        g_assert_cmpint(c->task.status, ==, SCSI_GOOD);
+        command_free(c);
+        teardown(&f);
+}
+
 int main(int argc, char *argv[])
 {
         g_test_init(&argc, &argv, NULL);
@@ -477,5 +563,7 @@ int main(int argc, char *argv[])
         g_test_add_func("/scsi/tasks/overtaken", test_overtaken);
         g_test_add_func("/scsi/tasks/abort-between", test_abort_between);
         g_test_add_func("/scsi/tasks/flush-fails", test_flush_fails);
+        g_test_add_func("/scsi/tasks/memory-share", test_memory_share);
+        g_test_add_func("/scsi/tasks/memory-of-ghosts", test_memory_of_ghosts);
         return g_test_run();
 }
