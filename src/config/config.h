@@ -215,6 +215,7 @@ int config_save_target(const char *dir, const TargetSpec *t);
 int config_forget_target(const char *dir, const char *name);
 /* The same for what is global (portals, discovery accounts, backing directories): writes what d has
  * of these, and removes the file if d has none. */
+#define CONFIG_GLOBALS_FILE "00-globals.conf"
 int config_save_globals(const char *dir, const Desired *d);
 char *config_target_file_name(const char *name); /* without dir; newly allocated */
 

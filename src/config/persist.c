@@ -9,7 +9,6 @@
 
 /* Fragments of ours, one file for each target, replaced as a whole. */
 
-#define GLOBALS_FILE "00-globals.conf"
 #define FILE_NAME_MAX 255
 
 static const char header[] = "# Written by tgtd; change it with tgtctl. Files of the administrator "
@@ -133,9 +132,9 @@ int config_save_globals(const char *dir, const Desired *d)
 
         globals_write(d, true, text);
         if (text->len > 0)
-                r = replace_file(dir, GLOBALS_FILE, text);
+                r = replace_file(dir, CONFIG_GLOBALS_FILE, text);
         else
-                r = MIN(remove_file(dir, GLOBALS_FILE), 0);
+                r = MIN(remove_file(dir, CONFIG_GLOBALS_FILE), 0);
         free_secretly(text);
         return r;
 }

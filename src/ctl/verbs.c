@@ -326,7 +326,7 @@ static const Verb verb_table[] = {
           { WORD_NONE },
           NULL,
           "Stop listening on an address",
-          "One that portal add or a fragment named; those of tgtd.socket are removed there.",
+          "One that portal add named; those of a fragment and of tgtd.socket are removed there.",
           "tgtctl portal remove 192.0.2.1:3260" },
         { "reload",
           "",

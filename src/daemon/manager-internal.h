@@ -340,6 +340,8 @@ void edit_plan_clear(Edit *e);
 /* What is to be written for e, into e->steps; -1 with e's error where the administrator's word
  * stands against it. */
 int edit_plan_persist(Edit *e);
+/* Is it in a file of /etc or /usr, rather than in one of ours or in none yet? */
+bool origin_is_administrator(const Manager *m, const Origin *at);
 int edit_persist(Edit *e);       /* in a job */
 void edit_persist_undo(Edit *e); /* in a job */
 void persist_step_free(void *step);

@@ -97,6 +97,114 @@ static int plan_target_step(Edit *e, const TargetSpec *before, TargetSpec *after
         return 0;
 }
 
+/* ---- what is global -------------------------------------------------------------------------- */
+
+static bool is_in(const char *path, const char *dir)
+{
+        size_t n = strlen(dir);
+
+        return strncmp(path, dir, n) == 0 && path[n] == '/';
+}
+
+bool origin_is_administrator(const Manager *m, const Origin *at)
+{
+        return at->file && !is_in(at->file, m->paths.var) && !is_in(at->file, m->paths.run);
+}
+
+static int refuse_global(Edit *e, const Origin *at, const char *what, const char *name)
+{
+        return edit_fail(e, ERROR_ADMINISTRATOR,
+                         "%s %s is defined in %s, line %u; change it there and reload", what, name,
+                         at->file, at->line);
+}
+
+static bool has_portal(const Desired *d, const char *address)
+{
+        for (guint i = 0; i < d->portals->len; i++)
+                if (STREQ(((PortalSpec *)d->portals->pdata[i])->address, address))
+                        return true;
+        return false;
+}
+
+static bool has_account(const GPtrArray *accounts, const AccountSpec *a)
+{
+        for (guint i = 0; i < accounts->len; i++)
+                if (account_spec_equal(accounts->pdata[i], a))
+                        return true;
+        return false;
+}
+
+/* Nothing of ours hides what is global in the administrator's files: it would come back. */
+static int check_globals(Edit *e)
+{
+        const Desired *before = e->before, *after = e->after;
+        const AccountSpec *outgoing = before->discovery_outgoing;
+
+        for (guint i = 0; i < before->portals->len; i++) {
+                const PortalSpec *p = before->portals->pdata[i];
+
+                if (origin_is_administrator(e->manager, &p->at) && !has_portal(after, p->address))
+                        return refuse_global(e, &p->at, "The portal", p->address);
+        }
+        for (guint i = 0; i < before->discovery_incoming->len; i++) {
+                const AccountSpec *a = before->discovery_incoming->pdata[i];
+
+                if (origin_is_administrator(e->manager, &a->at) &&
+                    !has_account(after->discovery_incoming, a))
+                        return refuse_global(e, &a->at, "The discovery account", a->user);
+        }
+        if (outgoing && origin_is_administrator(e->manager, &outgoing->at) &&
+            !account_spec_equal(outgoing, after->discovery_outgoing))
+                return refuse_global(e, &outgoing->at, "The discovery account", outgoing->user);
+        return 0;
+}
+
+/* What is global and not in the administrator's files. No client sets backing directories. */
+static Desired *own_globals(const Edit *e)
+{
+        const Desired *after = e->after;
+        const AccountSpec *outgoing = after->discovery_outgoing;
+        Desired *own = desired_new();
+
+        for (guint i = 0; i < after->portals->len; i++) {
+                const PortalSpec *p = after->portals->pdata[i];
+
+                if (!origin_is_administrator(e->manager, &p->at))
+                        g_ptr_array_add(own->portals, portal_spec_new(p->address));
+        }
+        for (guint i = 0; i < after->discovery_incoming->len; i++) {
+                const AccountSpec *a = after->discovery_incoming->pdata[i];
+
+                if (!origin_is_administrator(e->manager, &a->at))
+                        g_ptr_array_add(own->discovery_incoming, account_spec_dup(a));
+        }
+        if (outgoing && !origin_is_administrator(e->manager, &outgoing->at))
+                own->discovery_outgoing = account_spec_dup(outgoing);
+        return own;
+}
+
+static void add_globals_step(Edit *e, const char *dir, Desired *globals)
+{
+        PersistStep *step = add_step(e, dir, NULL);
+
+        step->path = g_build_filename(dir, CONFIG_GLOBALS_FILE, NULL);
+        step->globals = globals;
+}
+
+/* The file in /run has all of ours, and hides the one in /var/lib, which has the same name. */
+static int plan_globals_step(Edit *e)
+{
+        const ConfigPaths *paths = &e->manager->paths;
+
+        if (check_globals(e) < 0)
+                return -1;
+        add_globals_step(e, e->options.runtime ? paths->run : paths->var, own_globals(e));
+        /* a lasting change is not hidden by an earlier passing one */
+        if (!e->options.runtime)
+                add_globals_step(e, paths->run, desired_new());
+        return 0;
+}
+
 static bool globals_change(const Edit *e)
 {
         for (guint i = 0; i < e->diff->len; i++) {
@@ -111,7 +219,6 @@ static bool globals_change(const Edit *e)
 
 int edit_plan_persist(Edit *e)
 {
-        const ConfigPaths *paths = &e->manager->paths;
         GHashTableIter iter;
         gpointer name;
 
@@ -123,14 +230,8 @@ int edit_plan_persist(Edit *e)
                 if (plan_target_step(e, g_hash_table_lookup(e->before->targets, name),
                                      g_hash_table_lookup(e->after->targets, name)) < 0)
                         return -1;
-        if (globals_change(e)) {
-                g_autoptr(GHashTable) none = g_hash_table_new(g_str_hash, g_str_equal);
-                Desired globals = *e->after;
-
-                globals.targets = none;
-                add_step(e, e->options.runtime ? paths->run : paths->var, NULL)->globals =
-                        desired_dup(&globals);
-        }
+        if (globals_change(e) && plan_globals_step(e) < 0)
+                return -1;
         return 0;
 }
 

@@ -126,17 +126,39 @@ int portals_listen(Manager *m, char *reterr, size_t size)
         return 0;
 }
 
+/* A portal of the configuration: the administrator's, or one that a client added? */
+static const char *configured_by(const Manager *m, const char *address)
+{
+        for (guint i = 0; i < m->desired->portals->len; i++) {
+                const PortalSpec *p = m->desired->portals->pdata[i];
+
+                if (STREQ(p->address, address) && origin_is_administrator(m, &p->at))
+                        return "fragment";
+        }
+        return "command";
+}
+
+static const char *portal_source(const Manager *m, const Portal *p)
+{
+        switch (p->source) {
+        case PORTAL_PASSED:
+                return "socket unit";
+        case PORTAL_COMMAND_LINE:
+                return "command line";
+        default:
+                return configured_by(m, p->text);
+        }
+}
+
 size_t manager_portals(const Manager *m, PortalInfo *ret, size_t max)
 {
-        static const char *const sources[] = { [PORTAL_PASSED] = "socket unit",
-                                               [PORTAL_COMMAND_LINE] = "command line",
-                                               [PORTAL_CONFIGURED] = "fragment" };
         size_t n = 0;
 
         for (; n < m->portals->len && n < max; n++) {
                 const Portal *p = &g_array_index(m->portals, Portal, n);
 
-                ret[n] = (PortalInfo){ .address = p->text, .tag = 1, .source = sources[p->source] };
+                ret[n] =
+                        (PortalInfo){ .address = p->text, .tag = 1, .source = portal_source(m, p) };
         }
         return n;
 }

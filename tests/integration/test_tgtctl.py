@@ -272,6 +272,39 @@ def test_portals():
         ctl(d, "portal", "remove", f"127.0.0.1:{d.port}", code=NOT_FOUND)
 
 
+def test_global_settings_and_the_administrators_files():
+    """What /etc says stays there: not copied into our files, not removed by a command."""
+    one, two, three, four = (f"127.0.0.1:{tgt.free_port()}" for _ in range(4))
+    with daemon({"g.conf": f"portal {one}\nincomingdiscoveryuser bob a-long-secret-1\n"}) as d:
+        def sources():
+            return {p["Address"]: p["Source"] for p in ctl_json(d, "list", "portals")}
+
+        def restart():
+            d.stop()
+            d.start()
+        saved, passing = (os.path.join(x, "targets.d", "00-globals.conf") for x in (d.state, d.runtime))
+        ctl(d, "portal", "add", two)
+        assert sources()[one] == "fragment" and sources()[two] == "command", sources()
+        with open(saved) as f:
+            text = f.read()
+        assert two in text and one not in text and "bob" not in text, text
+        for more in ([], ["--runtime"], ["--force"]):
+            r = ctl(d, "portal", "remove", one, *more, code=CONFLICT)
+            assert "g.conf, line 1" in r.err, r
+            r = ctl(d, "account", "remove", "bob", "--force", code=CONFLICT)
+            assert "g.conf, line 2" in r.err and "a-long" not in r.err, r
+        ctl(d, "portal", "add", three, "--runtime")
+        restart()
+        assert {one, two, three} <= set(sources()), sources()
+        ctl(d, "portal", "add", four)
+        assert not os.path.exists(passing)  # it would hide the lasting change
+        restart()
+        assert {one, two, four} <= set(sources()), sources()
+        ctl(d, "portal", "remove", two)
+        restart()
+        assert two not in sources() and sources()[one] == "fragment", sources()
+
+
 def test_units():
     with served() as d:
         path = os.path.join(d.dir, "disk.img")
