@@ -139,7 +139,12 @@ def test_who_is_in_the_way():
             daemon.ctl("set-lun", ONE, "1", "write-cache", "off")
             settle(raw, 0)
             settle(raw, 0, lun=2)
-            daemon.ctl("remove-lun", ONE, "2")
+            refused(daemon, who, "remove-lun", ONE, "2")
+            refused(daemon, who, "remove-lun", ONE, "2", "--dry-run")
+            settle(raw, 0, lun=2)
+            assert "lun 2" in daemon.ctl("remove-lun", ONE, "2", "--force", "--dry-run").stdout
+            settle(raw, 0, lun=2)
+            daemon.ctl("remove-lun", ONE, "2", "--force")
             assert state_of(raw) == (6, 0x3f)
             settle(raw, 0)
             assert state_of(raw, lun=2) == (5, 0x25)
@@ -309,7 +314,8 @@ def test_what_hangs_is_known_to_who_comes_next():
             daemon.ctl("unit", "store-options", f"{ONE}/1", "hang=write")
             raw.command(b"\x2a\0\0\0\0\0\0\0\1\0", write=512, data=b"\xaa" * 512)
             daemon.fragment("1.conf", target(ONE))
-            daemon.reload()                              # removal does not wait for the disk
+            refused(daemon, "1.conf:", "reload")
+            daemon.ctl("reload", "--force")              # removal does not wait for the disk
             daemon.fragment("1.conf", target(ONE, lun))
             daemon.reload()
             again = fresh(daemon, ONE, "again")
