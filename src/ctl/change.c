@@ -175,6 +175,7 @@ void tell_problems(Ctl *c, const json_t *problems)
                 const char *target = json_text(p, "Target"), *directive = json_text(p, "Directive");
                 bool error = STREQ(json_text(p, "Level"), "error");
                 g_autoptr(GString) s = g_string_new(json_text(p, "File"));
+                g_autofree char *text = NULL;
 
                 if (json_number(p, "Line") > 0)
                         g_string_append_printf(s, ":%lld", (long long)json_number(p, "Line"));
@@ -183,7 +184,8 @@ void tell_problems(Ctl *c, const json_t *problems)
                         g_string_append_printf(s, "%s: ", target);
                 if (*directive)
                         g_string_append_printf(s, "%s: ", directive);
-                g_string_append(s, json_text(p, "Text"));
+                text = ctl_in_our_words(json_text(p, "Text"));
+                g_string_append(s, text);
                 if (error)
                         (void)ctl_fail(c, EXIT_CODE_FAILURE, "%s", s->str);
                 else

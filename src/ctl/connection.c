@@ -275,8 +275,7 @@ int ctl_invoke_quiet(Ctl *c, sd_bus_message *m, sd_bus_error *error, sd_bus_mess
         return error_exit_code(error->name);
 }
 
-/* Errors speak of options of methods; here they begin with dashes. */
-static char *in_our_words(const char *message)
+char *ctl_in_our_words(const char *message)
 {
         GString *s = g_string_new(message);
 
@@ -288,7 +287,7 @@ static char *in_our_words(const char *message)
 
 int ctl_report_error(Ctl *c, int code, const sd_bus_error *error)
 {
-        g_autofree char *text = in_our_words(error->message ? error->message : error->name);
+        g_autofree char *text = ctl_in_our_words(error->message ? error->message : error->name);
         const char *hint = "";
 
         if (sd_bus_error_has_name(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED)) {

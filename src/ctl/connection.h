@@ -27,6 +27,8 @@ int ctl_method(Ctl *c, const char *path, const char *interface, const char *memb
 /* Drops m whatever comes. ret_reply may be NULL. */
 int ctl_invoke(Ctl *c, sd_bus_message *m, sd_bus_message **ret_reply);
 int ctl_invoke_quiet(Ctl *c, sd_bus_message *m, sd_bus_error *error, sd_bus_message **ret_reply);
+/* Errors and problems speak of options of methods; here they begin with dashes. Newly allocated. */
+char *ctl_in_our_words(const char *message);
 int ctl_report_error(Ctl *c, int code, const sd_bus_error *error);
 /* All properties of one interface, as an object. */
 int ctl_get_all(Ctl *c, const char *path, const char *interface, json_t **ret);

@@ -314,7 +314,7 @@ def test_what_hangs_is_known_to_who_comes_next():
             daemon.ctl("unit", "store-options", f"{ONE}/1", "hang=write")
             raw.command(b"\x2a\0\0\0\0\0\0\0\1\0", write=512, data=b"\xaa" * 512)
             daemon.fragment("1.conf", target(ONE))
-            refused(daemon, "1.conf:", "reload")
+            refused(daemon, "1.conf:.*use --force to remove", "reload")
             daemon.ctl("reload", "--force")              # removal does not wait for the disk
             daemon.fragment("1.conf", target(ONE, lun))
             daemon.reload()
