@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include "store/internal.h"
@@ -9,11 +10,16 @@
 
 #define INLINE_COPY_MAX MIB
 #define INLINE_ZAP_MAX (16 * MIB)
+#define RAM_STRIPES 64
+#define RAM_PIECE (16 * KIB)
 
 typedef struct RamStore {
         Store store;
         uint8_t *data; /* NULL: null */
         size_t mapped;
+        /* Workers change memory side by side; a block is to be of one write, not of two. Each lock
+         * is for every RAM_STRIPES-th piece of RAM_PIECE bytes. */
+        pthread_mutex_t stripes[RAM_STRIPES];
 } RamStore;
 
 typedef struct RamIo {
@@ -25,18 +31,35 @@ _Static_assert(sizeof(RamIo) <= sizeof(((StoreIo *)0)->private), "StoreIo.privat
 
 const char *const null_options[] = { NULL };
 
+static void ram_write(RamStore *rs, const StoreIo *io)
+{
+        for (uint64_t done = 0, n; done < io->length; done += n) {
+                uint64_t at = io->offset + done;
+                pthread_mutex_t *stripe = &rs->stripes[at / RAM_PIECE % RAM_STRIPES];
+
+                n = MIN(io->length - done, RAM_PIECE - at % RAM_PIECE);
+                pthread_mutex_lock(stripe);
+                iov_copy_from(io->iov, io->n_iov, done, rs->data + at, n);
+                pthread_mutex_unlock(stripe);
+        }
+}
+
 static void ram_zero(RamStore *rs, uint64_t offset, uint64_t length)
 {
         uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
         uint64_t end = offset + length;
         uint64_t first = MIN(ROUND_UP(offset, page), end), last = ROUND_DOWN(end, page);
 
+        for (unsigned i = 0; i < RAM_STRIPES; i++)
+                pthread_mutex_lock(&rs->stripes[i]);
         if (last <= first || madvise(rs->data + first, last - first, MADV_DONTNEED) < 0) {
                 memset(rs->data + offset, 0, length);
-                return;
+        } else {
+                memset(rs->data + offset, 0, first - offset);
+                memset(rs->data + last, 0, end - last);
         }
-        memset(rs->data + offset, 0, first - offset);
-        memset(rs->data + last, 0, end - last);
+        for (unsigned i = 0; i < RAM_STRIPES; i++)
+                pthread_mutex_unlock(&rs->stripes[i]);
 }
 
 static int ram_execute(RamStore *rs, const StoreIo *io)
@@ -50,7 +73,7 @@ static int ram_execute(RamStore *rs, const StoreIo *io)
                 return 0;
         case STORE_WRITE:
                 if (rs->data)
-                        iov_copy_from(io->iov, io->n_iov, 0, rs->data + io->offset, io->length);
+                        ram_write(rs, io);
                 return 0;
         case STORE_DISCARD:
         case STORE_ZERO:
@@ -99,6 +122,8 @@ static void ram_free(Store *s)
 
         if (rs->data)
                 (void)munmap(rs->data, rs->mapped);
+        for (unsigned i = 0; i < RAM_STRIPES; i++)
+                (void)pthread_mutex_destroy(&rs->stripes[i]);
         store_done(s);
         free(rs);
 }
@@ -124,6 +149,8 @@ static int memory_open(const StoreSpec *spec, bool keep, Store **ret, StoreError
                 free(rs);
                 return r;
         }
+        for (unsigned i = 0; i < RAM_STRIPES; i++)
+                (void)pthread_mutex_init(&rs->stripes[i], NULL); /* default ones cannot fail */
         if (keep) {
                 rs->mapped = spec->size;
                 rs->data = mmap(NULL, rs->mapped, PROT_READ | PROT_WRITE,

@@ -19,6 +19,7 @@
  *    req->result is set, or done() is called later from the loop, never from inside submit.
  *  - Buffers and the request itself are the store's until then, cancelled or not.
  *  - Requests may complete in any order; two that overlap have no order. Whoever needs one waits.
+ * But each block is of one of two overlapping writes, never half of each.
  *  - Data is whole or an error: no short success. What is read behind the end is an error
  * (-ERANGE).
  *  - STORE_FLUSH covers every write, discard and zero that completed before it was submitted, on
