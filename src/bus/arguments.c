@@ -142,6 +142,11 @@ static int set_with_secrets(Call *call, sd_bus_message *m)
         return set_flag(m, &call->with_secrets);
 }
 
+static int set_with_identities(Call *call, sd_bus_message *m)
+{
+        return set_flag(m, &call->with_identities);
+}
+
 static int set_target(Call *call, sd_bus_message *m)
 {
         const char *s;
@@ -164,6 +169,7 @@ static const struct {
         { "dry-run", "b", OPTION_DRY_RUN, set_dry_run },
         { "generation", "t", OPTION_GENERATION, set_generation },
         { "with-secrets", "b", OPTION_WITH_SECRETS, set_with_secrets },
+        { "with-identities", "b", OPTION_WITH_IDENTITIES, set_with_identities },
         { "target", "s", OPTION_TARGET, set_target },
 };
 

@@ -41,7 +41,7 @@ static const MethodRow table[] = {
         { MANAGER, "VerifyText", ACTION_RELOAD, parse_verify_text, run_verify_text,
           .sensitive = true },
         { MANAGER, "Dump", NULL, parse_dump, run_dump,
-          .options = OPTION_WITH_SECRETS | OPTION_TARGET },
+          .options = OPTION_WITH_SECRETS | OPTION_WITH_IDENTITIES | OPTION_TARGET },
 
         { TARGET, "AddLogicalUnit", ACTION_LUN, parse_add_lun,
           .edit = edit_add_lun, .reply = reply_lun, .options = OPTIONS_EDIT,

@@ -33,6 +33,7 @@ typedef enum OptionBits {
         OPTION_GENERATION = 1 << 3,
         OPTION_WITH_SECRETS = 1 << 4,
         OPTION_TARGET = 1 << 5,
+        OPTION_WITH_IDENTITIES = 1 << 6,
 } OptionBits;
 
 #define OPTIONS_PORTAL (OPTION_RUNTIME | OPTION_DRY_RUN | OPTION_GENERATION)
@@ -79,7 +80,7 @@ struct Call {
 
         Edit edit; /* also target and LUN that the call is about, for polkit */
         EditOptions options;
-        bool with_secrets;
+        bool with_secrets, with_identities;
         char *initiator, *uuid; /* details for polkit; uuid: the unit */
         uint64_t session;
         char *name, *text; /* of VerifyText; text: also store options */

@@ -12,6 +12,9 @@
 #define VERIFY_FILES_MAX 64
 #define VERIFY_TEXT_MAX (16 * MIB)
 
+DEFINE_CLEANUP(TargetSpec *, target_spec_free);
+DEFINE_CLEANUP(Desired *, desired_free);
+
 /* The object that was called is what the call is about. */
 static void take_object(Call *call, const ObjectRef *object)
 {
@@ -375,9 +378,49 @@ int parse_dump(Call *call, const ObjectRef *object, sd_bus_message *m, BusError 
         return 0;
 }
 
+static void name_identity(char **field, const char *value)
+{
+        if (!*field && *value)
+                *field = g_strdup(value);
+}
+
+/* t with the identities that its LUNs have, as if they had been configured. */
+static TargetSpec *with_identities(Manager *manager, const TargetSpec *t)
+{
+        TargetSpec *copy = target_spec_dup(t);
+
+        for (guint i = 0; i < copy->luns->len; i++) {
+                LunSpec *l = g_ptr_array_index(copy->luns, i);
+                const char *uuid = manager_unit_of(manager, t->name, l->lun);
+                UnitInfo info;
+
+                if (!uuid || manager_unit(manager, uuid, &info) < 0)
+                        continue;
+                name_identity(&l->uuid, info.uuid);
+                name_identity(&l->naa, info.naa);
+                name_identity(&l->scsi_id, info.scsi_id);
+                name_identity(&l->scsi_sn, info.serial);
+        }
+        return copy;
+}
+
+static Desired *all_with_identities(Call *call, const Desired *d)
+{
+        Desired *copy = desired_dup(d);
+        GHashTableIter iter;
+        gpointer t;
+
+        g_hash_table_iter_init(&iter, d->targets);
+        while (g_hash_table_iter_next(&iter, NULL, &t))
+                desired_put(copy, with_identities(call->server->manager, t));
+        return copy;
+}
+
 void run_dump(Call *call)
 {
         const Desired *d = manager_desired(call->server->manager);
+        _cleanup_(target_spec_freep) TargetSpec *copy = NULL;
+        _cleanup_(desired_freep) Desired *all = NULL;
         sd_bus_message *reply;
         GString *text;
         int r = -ENOMEM;
@@ -392,10 +435,14 @@ void run_dump(Call *call)
                                         call->edit.target);
                         return;
                 }
+                if (call->with_identities)
+                        t = copy = with_identities(call->server->manager, t);
                 target_spec_write(t, call->with_secrets, text);
-        } else {
+        } else if (call->with_identities) {
+                all = all_with_identities(call, d);
+                desired_write(all, call->with_secrets, text);
+        } else
                 desired_write(d, call->with_secrets, text);
-        }
 
         reply = call_new_reply(call);
         if (reply)

@@ -22,7 +22,7 @@ typedef struct Options {
         int color; /* -1: not given */
         bool help, version, quiet, full;
         bool no_pager, no_legend, no_ask_password;
-        bool runtime, force, dry_run, with_secrets, outgoing;
+        bool runtime, force, dry_run, with_secrets, with_identities, outgoing;
         const char *socket, *bus, *config_dir, *state_dir, *secret_file;
         char *secret;         /* owned */
         int64_t control_port; /* -1: not given */

@@ -56,6 +56,8 @@ static int append_dump_options(Ctl *c, sd_bus_message *m, const char *target)
 
         if (r >= 0 && c->options.with_secrets)
                 r = sd_bus_message_append(m, "{sv}", "with-secrets", "b", 1);
+        if (r >= 0 && c->options.with_identities)
+                r = sd_bus_message_append(m, "{sv}", "with-identities", "b", 1);
         if (r >= 0 && target)
                 r = sd_bus_message_append(m, "{sv}", "target", "s", target);
         return r < 0 ? r : sd_bus_message_close_container(m);

@@ -87,7 +87,11 @@ static const Verb verb_table[] = {
           NULL,
           "Write what runs as a fragment",
           "In the syntax of targets.conf(5), of all targets or of one. CHAP secrets are left out "
-          "unless --with-secrets is given, which takes an authority of its own.",
+          "unless --with-secrets is given, which takes an authority of its own. Identities that "
+          "were "
+          "generated are written with --with-identities: for another host that is to serve the "
+          "same "
+          "disks to the same initiators, never for copies of the disks.",
           "tgtctl dump\n"
           "tgtctl dump disk1 --with-secrets > disk1.conf" },
         { "verify",
@@ -413,6 +417,8 @@ static const Option option_table[] = {
           "The secret itself; other users may see it while the command starts" },
         { "with-secrets", 0, OPTION_FLAG, FIELD(with_secrets), NULL, "dump", NULL,
           "With CHAP secrets" },
+        { "with-identities", 0, OPTION_FLAG, FIELD(with_identities), NULL, "dump", NULL,
+          "With the identities of disks that were generated" },
         { NULL },
 };
 /* clang-format on */

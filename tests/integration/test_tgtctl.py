@@ -373,6 +373,19 @@ def test_dry_run_and_generation():
         ctl(d, "delete", DISK, OTHER, "--generation", g, code=USAGE)
 
 
+def test_dump_with_identities():
+    """The same disk on another host is the same disk to its initiators."""
+    keys = ("Uuid", "Naa", "ScsiId", "Serial")
+    with served() as d:
+        assert "uuid" not in ctl(d, "dump").out
+        all_of_it, one = ctl(d, "dump", "--with-identities").out, ctl(d, "dump", "disk", "--with-identities").out
+        assert all_of_it == one, all_of_it
+        known = [ctl_json(d, "show", "disk/1")[k] for k in keys]
+        with daemon({"1.conf": one}) as other:
+            assert [ctl_json(other, "show", "disk/1")[k] for k in keys] == known
+            assert ctl_json(other, "reload")["Changes"] == []
+
+
 def test_dump_can_be_read_back():
     with served() as d:
         ctl(d, "account", "add", DISK, "host", "--secret=twelve chars")

@@ -257,9 +257,13 @@ static void test_options(void)
                 unsigned bit;
                 const char *name;
         } names[] = {
-                { OPTION_RUNTIME, "runtime" },           { OPTION_FORCE, "force" },
-                { OPTION_DRY_RUN, "dry-run" },           { OPTION_GENERATION, "generation" },
-                { OPTION_WITH_SECRETS, "with-secrets" }, { OPTION_TARGET, "target" },
+                { OPTION_RUNTIME, "runtime" },
+                { OPTION_FORCE, "force" },
+                { OPTION_DRY_RUN, "dry-run" },
+                { OPTION_GENERATION, "generation" },
+                { OPTION_WITH_SECRETS, "with-secrets" },
+                { OPTION_TARGET, "target" },
+                { OPTION_WITH_IDENTITIES, "with-identities" },
         };
         size_t n;
         const MethodRow *table = authority_table(&n);
