@@ -227,15 +227,6 @@ typedef struct Channel {
 Channel *channel_unref(Channel *ch);
 
 /* I_T_L nexus: what one nexus has at one unit. */
-/* Bytes of I/O buffers that the tasks of one nexus hold, the last of which the transport may
- * release after the nexus has gone. */
-typedef struct NexusMemory {
-        size_t bytes;
-        unsigned refs;
-} NexusMemory;
-
-NexusMemory *nexus_memory_unref(NexusMemory *m);
-
 typedef struct Itl {
         uint16_t lun;
         LuSlot *slot; /* NULL: the controller */

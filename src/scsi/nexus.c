@@ -137,31 +137,19 @@ static int make_itls(ScsiNexus *nexus, const LunMap *map, Itl **ret, size_t *ret
 
 static uint64_t next_id; /* atomic */
 
-NexusMemory *nexus_memory_unref(NexusMemory *m)
-{
-        if (m && --m->refs == 0)
-                free(m);
-        return NULL;
-}
-
 int scsi_nexus_open(ScsiNexus *nexus, LunMap *map)
 {
         int r;
 
         nexus->id = __atomic_add_fetch(&next_id, 1, __ATOMIC_RELAXED);
         nexus->closing = false;
+        nexus->buffer_bytes = 0;
         nexus->n_pending = 0;
         nexus->closed = NULL;
         list_init(&nexus->tasks);
-        nexus->memory = calloc(1, sizeof(*nexus->memory));
-        if (!nexus->memory)
-                return -ENOMEM;
-        nexus->memory->refs = 1;
         r = make_itls(nexus, map, &nexus->itls, &nexus->n_itls);
-        if (r < 0) {
-                nexus->memory = nexus_memory_unref(nexus->memory);
+        if (r < 0)
                 return r;
-        }
         nexus->map = lun_map_ref(map);
         list_append(&nexus->worker->nexuses, &nexus->worker_link);
         for (size_t i = 0; i < nexus->n_itls; i++)
@@ -283,7 +271,6 @@ void scsi_nexus_close(ScsiNexus *nexus, void (*closed)(ScsiNexus *nexus))
         free_itls(nexus, TAKE_PTR(nexus->itls), nexus->n_itls);
         nexus->n_itls = 0;
         nexus->map = lun_map_unref(nexus->map);
-        nexus->memory = nexus_memory_unref(nexus->memory);
         list_remove(&nexus->worker_link);
         nexus_operation_done(nexus);
 }

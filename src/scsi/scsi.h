@@ -124,8 +124,7 @@ struct Task {
         const struct ScsiOp *op;
         LuSlot *slot; /* NULL: no unit at that LUN, or the controller */
         struct Itl *itl;
-        struct Io *io;              /* what the store has, or NULL */
-        struct NexusMemory *memory; /* while it holds buffers, which may be longer than its nexus */
+        struct Io *io; /* what the store has, or NULL */
         Buffer *in_buffer;
         uint64_t lba;
         uint64_t blocks;
@@ -217,8 +216,8 @@ struct ScsiNexus {
         size_t n_itls;
         List tasks;
         List worker_link;
-        uint64_t id;                /* unique in the process, never reused */
-        struct NexusMemory *memory; /* I/O buffers that its tasks hold */
+        uint64_t id;         /* unique in the process, never reused */
+        size_t buffer_bytes; /* that its tasks hold */
         bool closing;
         unsigned n_pending;
         void (*closed)(ScsiNexus *nexus);

@@ -126,7 +126,7 @@ bool slot_medium_sense(const LuSlot *slot, Sense *ret)
 /* What this one has already that others miss. Ghosts outlive their nexus: they are their unit's. */
 static size_t held_bytes(const Task *task)
 {
-        size_t held = task->nexus->memory->bytes;
+        size_t held = task->nexus->buffer_bytes;
 
         if (task->slot && task->op && (task->op->flags & OP_TRANSFER))
                 held += task->slot->counters->ghost_bytes;
@@ -138,28 +138,23 @@ static size_t held_bytes(const Task *task)
  * what they can leave a part in n + 1 of the budget, and who has nothing always gets the first. */
 Buffer *task_buffer(Task *task, size_t size)
 {
-        NexusMemory *memory = task->nexus->memory;
-        BufferPool *pool = task->nexus->worker->buffers;
+        ScsiNexus *nexus = task->nexus;
+        BufferPool *pool = nexus->worker->buffers;
         size_t held = held_bytes(task);
         Buffer *b;
 
         if (UNLIKELY(held > 0 && held + size > buffer_pool_left(pool)))
                 return NULL;
         b = buffer_new(pool, size);
-        if (UNLIKELY(!b))
-                return NULL;
-        memory->bytes += b->size;
-        memory->refs++;
-        task->memory = memory;
+        if (LIKELY(b))
+                nexus->buffer_bytes += b->size;
         return b;
 }
 
 static Buffer *drop_buffer(Task *task, Buffer *b)
 {
-        if (b) {
-                task->memory->bytes -= b->size;
-                (void)nexus_memory_unref(task->memory);
-        }
+        if (b)
+                task->nexus->buffer_bytes -= b->size;
         return buffer_unref(b);
 }
 

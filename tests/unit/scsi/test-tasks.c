@@ -512,7 +512,7 @@ static void test_memory_share(void)
         command_free(c);
         settle(&f);
         free_all(greedy);
-        g_assert_cmpuint(f.a->nexus.memory->bytes, ==, 0);
+        g_assert_cmpuint(f.a->nexus.buffer_bytes, ==, 0);
         teardown(&f);
 }
 
@@ -531,7 +531,7 @@ static void test_memory_of_ghosts(void)
                 run_tmf(f.a, TMF_ABORT_TASK_SET, 1, 0);
                 free_all(greedy);
         }
-        g_assert_cmpuint(f.a->nexus.memory->bytes, ==, 0);
+        g_assert_cmpuint(f.a->nexus.buffer_bytes, ==, 0);
         /* parameter data is had even there */
         g_assert_true(good(f.a, 1, CDB(0x12, 0, 0, 0, 96, 0)));
         fake_store_release(f.store);
