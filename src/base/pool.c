@@ -15,7 +15,8 @@
 struct BufferPool {
         Budget *budget;
         size_t keep, kept; /* bytes on the free lists */
-        size_t idle;       /* the least that was kept since the timer was armed for IDLE_NS */
+        size_t reserve;
+        size_t idle; /* the least that was kept since the timer was armed for IDLE_NS */
         Loop *loop;
         LoopTimer timer;
         Buffer *free[BUFFER_ORDERS];
@@ -76,6 +77,7 @@ int buffer_pool_new(Budget *budget, size_t keep_bytes, BufferPool **ret)
                 return -ENOMEM;
         pool->budget = budget;
         pool->keep = keep_bytes;
+        pool->reserve = (size_t)budget->left / 8;
         *ret = pool;
         return 0;
 }
@@ -226,4 +228,9 @@ size_t buffer_pool_left(const BufferPool *pool)
         int64_t left = __atomic_load_n(&pool->budget->left, __ATOMIC_RELAXED);
 
         return (size_t)MAX(left, INT64_C(0)) + pool->kept;
+}
+
+size_t buffer_pool_reserve(const BufferPool *pool)
+{
+        return pool->reserve;
 }

@@ -55,6 +55,8 @@ BufferPool *buffer_pool_free(BufferPool *pool); /* every buffer has been dropped
 Buffer *buffer_new(BufferPool *pool, size_t size);
 /* Bytes that buffer_new() can still hand out, more or less. */
 size_t buffer_pool_left(const BufferPool *pool);
+/* The last eighth of the budget, as that was when the pool was made: for who has little. */
+size_t buffer_pool_reserve(const BufferPool *pool);
 static inline Buffer *buffer_ref(Buffer *b)
 {
         b->ref++;

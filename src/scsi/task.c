@@ -123,27 +123,39 @@ bool slot_medium_sense(const LuSlot *slot, Sense *ret)
 
 /* ---- buffers ------------------------------------------------------------------------------- */
 
-/* What this one has already that others miss. Ghosts outlive their nexus: they are their unit's. */
-static size_t held_bytes(const Task *task)
+/* Ghosts outlive their nexus: what they hold is their unit's. The last of the budget is not for
+ * units that have more in ghosts than that. */
+static bool ghosts_take_too_much(const Task *task, size_t size, size_t left, size_t reserve)
 {
-        size_t held = task->nexus->buffer_bytes;
+        size_t ghosts;
 
-        if (task->slot && task->op && (task->op->flags & OP_TRANSFER))
-                held += task->slot->counters->ghost_bytes;
-        return held;
+        if (!task->slot || !task->op || !(task->op->flags & OP_TRANSFER))
+                return false;
+        ghosts = task->slot->counters->ghost_bytes;
+        return UNLIKELY(ghosts > 0) && ghosts + size > left && size + reserve / 2 > left;
+}
+
+static bool nexus_takes_too_much(const ScsiNexus *nexus, size_t size, size_t left, size_t reserve)
+{
+        size_t all = nexus->buffer_bytes + size;
+
+        if (nexus->buffer_bytes == 0)
+                return false;
+        return UNLIKELY(all > left) || (UNLIKELY(size + reserve > left) && all > left / 16);
 }
 
 /* An initiator that asks for much and takes nothing, or a disk that hangs, must not leave the
- * others without memory: each may hold as much as is left for all others. So n of them that take
- * what they can leave a part in n + 1 of the budget, and who has nothing always gets the first. */
+ * others without memory. A nexus may hold as much as it leaves; a few that do bring what is left
+ * down to the reserve, and of that each may hold a sixteenth. Who has nothing gets the first. */
 Buffer *task_buffer(Task *task, size_t size)
 {
         ScsiNexus *nexus = task->nexus;
         BufferPool *pool = nexus->worker->buffers;
-        size_t held = held_bytes(task);
+        size_t left = buffer_pool_left(pool), reserve = buffer_pool_reserve(pool);
         Buffer *b;
 
-        if (UNLIKELY(held > 0 && held + size > buffer_pool_left(pool)))
+        if (nexus_takes_too_much(nexus, size, left, reserve) ||
+            ghosts_take_too_much(task, size, left, reserve))
                 return NULL;
         b = buffer_new(pool, size);
         if (LIKELY(b))
