@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "daemon/open-policy.h"
+
 #define RETRY_FIRST NSEC_PER_SEC
 #define RETRY_MAX (10 * NSEC_PER_SEC)
 #define RETRY_PER_UNIT (20 * NSEC_PER_MSEC) /* many that are away share the attempts */
@@ -210,16 +212,29 @@ static void open_work(LoopJob *job)
         j->result = store_open(&j->spec, &j->store, &j->error);
 }
 
+/* Why it could not be opened; the store does not know what tgtd-open never opens. */
+static char *open_reason(const StoreJob *j)
+{
+        if (j->result == -EACCES && j->path && open_policy_check_resolved(j->path, O_RDWR) < 0)
+                return g_strdup_printf(
+                        "%s: nothing below /etc, /usr, /boot, /proc, /sys and /run is "
+                        "served; move it to /srv, for example",
+                        j->path);
+        return g_strdup(*j->error.text ? j->error.text : strerror(-j->result));
+}
+
 static void open_done(LoopJob *job)
 {
         StoreJob *j = from_job(job);
         Unit *u = j->unit;
+        g_autofree char *reason = NULL;
 
         if (!store_job_over(j))
                 ;
         else if (j->result < 0) {
                 u->refused = j->result != -ENOENT && j->result != -ENXIO && j->result != -ENODEV;
-                unit_away(u, *j->error.text ? j->error.text : strerror(-j->result));
+                reason = open_reason(j);
+                unit_away(u, reason);
         } else if (j->spec.readonly != u->spec->readonly || j->spec.size != u->spec->size) {
                 /* the settings have changed meanwhile */
                 g_clear_pointer(&j->store, store_unref);

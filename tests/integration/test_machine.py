@@ -236,6 +236,7 @@ head -c 4 /srv/disk.img | grep -q AAAA
 # what is no business of a target is refused, even when a fragment names it
 printf '<target iqn.2026-01.org.example:shadow>\nbacking-store /etc/shadow\ninitiator-address ALL\n</target>\n' > /etc/tgt/targets.d/s.conf
 tgtctl reload || true
+expect 'nothing below /etc' tgtctl status shadow
 if iscsi-ls -s iscsi://127.0.0.1 | grep -A2 shadow | grep -q 'DIRECT_ACCESS (Size'; then exit 1; fi
 """)
 
