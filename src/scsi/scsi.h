@@ -230,7 +230,7 @@ int scsi_nexus_open(ScsiNexus *nexus, LunMap *map);
 int scsi_nexus_remap(ScsiNexus *nexus, LunMap *map);
 /* I_T nexus loss: aborts every task (each gets aborted()), makes ghosts known to all slots, gives
  * up what the nexus reserved. Then closed(), once, never from inside; only after it may a session
- * of the same name and port begin. */
+ * of the same name and port begin. The structure stays until every task has been released. */
 void scsi_nexus_close(ScsiNexus *nexus, void (*closed)(ScsiNexus *nexus));
 
 /* ---- units: control plane -------------------------------------------------------------------- */

@@ -14,7 +14,8 @@ void world_init(World *w, uint64_t seed, unsigned n_workers)
 {
         *w = (World){ .sim = sim_new(seed, n_workers + 1),
                       .n = n_workers,
-                      .budget = { 512 * MIB } };
+                      .budget = { 512 * MIB },
+                      .closed = g_ptr_array_new_with_free_func(g_free) };
         for (unsigned i = 0; i < n_workers; i++) {
                 ScsiLimits limits = { .ghost_wait = 5 * NSEC_PER_SEC, .tasks_per_slot = 64 };
                 ScsiHost host = { .event = count_event, .userdata = w };
@@ -29,6 +30,9 @@ void world_init(World *w, uint64_t seed, unsigned n_workers)
 void world_done(World *w)
 {
         sim_run(w->sim);
+        for (guint i = 0; i < w->closed->len; i++)
+                g_assert_cmpuint(((TestNexus *)w->closed->pdata[i])->nexus.buffer_bytes, ==, 0);
+        g_ptr_array_unref(w->closed);
         for (unsigned i = 0; i < w->n; i++) {
                 unsigned ghosts;
 
@@ -138,7 +142,7 @@ void nexus_free(TestNexus *n)
         if (!n->nexus.closing)
                 nexus_start_close(n);
         g_assert_true(wait_for(n->world, nexus_closed, n));
-        g_free(n);
+        g_ptr_array_add(n->world->closed, n);
 }
 
 /* ---- commands ------------------------------------------------------------------------------ */

@@ -18,6 +18,7 @@ typedef struct World {
         BufferPool *buffers[WORKERS_MAX];
         ScsiWorker *workers[WORKERS_MAX];
         unsigned events[3];
+        GPtrArray *closed; /* TestNexus: tasks may still be released */
 } World;
 
 void world_init(World *w, uint64_t seed, unsigned n_workers);
