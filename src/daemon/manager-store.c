@@ -452,8 +452,12 @@ static void refreshed(Unit *u, StoreJob *j)
                 unit_away(u, text);
                 return;
         }
-        if (u->has_store_id && memcmp(&id, &u->store_id, sizeof(id)) != 0)
+        if (u->has_store_id && memcmp(&id, &u->store_id, sizeof(id)) != 0) {
                 claim_store_id(u, &id);
+                /* another disk, whatever its name: initiators are not to go on as if nothing was */
+                if (u->state == UNIT_READY)
+                        unit_away(u, "another file or device stands under its path now");
+        }
         if (u->state == UNIT_AWAY)
                 unit_ready(u);
         if (j->result > 0 && u->lu) {

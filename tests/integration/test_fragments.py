@@ -175,6 +175,26 @@ def test_a_file_that_comes_later():
             raw.close()
 
 
+def test_a_replaced_file_is_another_medium():
+    """Not silently: who has the old one mounted must not write to the new one unawares."""
+    with tgt.scratch() as d:
+        path = tgt.sparse(os.path.join(d, "a.img"), 16 << 20)
+        with tgt.Daemon(d, {"t.conf": tgt.disk_fragment(path)}) as daemon:
+            raw = Raw(daemon.port, target=tgt.NAME).login().ready()
+            os.rename(path, path + ".old")
+            tgt.sparse(path, 16 << 20)
+            seen = []
+
+            def told():
+                time.sleep(0.05)
+                status, _, sense, _ = raw.response(raw.command(bytes(6)))
+                seen.append((status, sense[12:14]))
+                return (2, b"\x28\x00") in seen
+            tgt.eventually(told, 15, "UNIT ATTENTION 28/00")
+            assert "another file or device" in daemon.log(), daemon.log()
+            raw.close()
+
+
 def test_the_same_file_twice_is_one_unit():
     with tgt.scratch() as d:
         disk = tgt.sparse(os.path.join(d, "a.img"), 16 << 20)

@@ -120,8 +120,8 @@ class Daemon:
             notify.bind(path)
             notify.settimeout(0.1)
             log = open(self.log_path, "ab")
-            self.process = subprocess.Popen(
-                self.wrap + [TGTD, f"--config-dir={self.config}", f"--state-dir={self.state}",
+            self.process = subprocess.Popen(  # it ends with the test, whatever ends that
+                ["setpriv", "--pdeathsig", "KILL", "--"] + self.wrap + [TGTD, f"--config-dir={self.config}", f"--state-dir={self.state}",
                              f"--runtime-dir={self.runtime}", f"--portal=127.0.0.1:{self.port}",
                              "--bus=none"] + self.args,
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL,
