@@ -121,9 +121,10 @@ class Daemon:
             notify.settimeout(0.1)
             log = open(self.log_path, "ab")
             self.process = subprocess.Popen(  # it ends with the test, whatever ends that
-                ["setpriv", "--pdeathsig", "KILL", "--"] + self.wrap + [TGTD, f"--config-dir={self.config}", f"--state-dir={self.state}",
-                             f"--runtime-dir={self.runtime}", f"--portal=127.0.0.1:{self.port}",
-                             "--bus=none"] + self.args,
+                ["setpriv", "--pdeathsig", "KILL", "--"] + self.wrap
+                + [TGTD, f"--config-dir={self.config}", f"--state-dir={self.state}",
+                   f"--runtime-dir={self.runtime}", f"--portal=127.0.0.1:{self.port}",
+                   "--bus=none"] + self.args,
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                 env={**os.environ, "NOTIFY_SOCKET": path, **self.env})
             log.close()
