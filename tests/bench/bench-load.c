@@ -3,41 +3,43 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/epoll.h>
-#include <time.h>
 
 #include "base/parse.h"
+#include "cpu.h"
 #include "initiator.h"
 
 /* bench-load: load on one LUN over iSCSI; see usage(). The processor time of the target is taken
- * over the same interval as the commands that are counted. */
+ * over the same interval as the commands that are counted; so is this program's own, since a
+ * generator that is busy all the time measures itself. */
 
 #define EVENTS 64
+#define ANSWER_NS (20 * NSEC_PER_SEC) /* for the last commands, after the end */
 
 typedef struct Thread {
         pthread_t thread;
         int epoll_fd;
         Initiator *initiators;
         unsigned n;
+        uint8_t *scratch;
         int result;
         const char *error;
 } Thread;
-
-typedef struct Cpu {
-        uint64_t user_ns, system_ns;
-} Cpu;
 
 static struct {
         Load load;
         unsigned connections, threads, seconds_ms, warmup_ms;
         unsigned pid; /* of the target; 0: none */
-        bool json;
+        bool json, spin;
 } options = {
         .load = { .host = "127.0.0.1",
                   .port = 3260,
                   .lun = 1,
                   .depth = 1,
                   .io_bytes = 4096,
-                  .read_percent = 100 },
+                  .read_percent = 100,
+                  .segment = 256 * KIB,
+                  .first_burst = 256 * KIB,
+                  .max_burst = 16 * MIB - 4 * KIB },
         .connections = 1,
         .threads = 1,
         .seconds_ms = 5000,
@@ -46,14 +48,6 @@ static struct {
 
 enum { PHASE_WARMUP, PHASE_RECORD, PHASE_END };
 static int phase; /* atomic */
-
-static uint64_t clock_now(void)
-{
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-}
 
 /* ---- threads ---- */
 
@@ -65,18 +59,21 @@ static int watch(Thread *t, Initiator *i, int op)
         return epoll_ctl(t->epoll_fd, op, i->fd, &event) < 0 ? -errno : 0;
 }
 
-static int serve(Thread *t, Initiator *i, uint64_t now)
+/* Receives and answers what there is; the next commands go out with the answers. */
+static int serve(Thread *t, Initiator *i)
 {
-        int at = __atomic_load_n(&phase, __ATOMIC_RELAXED);
+        int at = __atomic_load_n(&phase, __ATOMIC_RELAXED), r;
         bool was_blocked = i->blocked;
-        int r;
+        uint64_t now;
 
         i->stopping = at == PHASE_END;
-        r = initiator_receive(i, now, at == PHASE_RECORD);
-        if (r == 0)
-                r = initiator_fill(i, now);
+        r = initiator_receive(i, at == PHASE_RECORD, &now);
+        if (r == 0 && (now != 0 || was_blocked || initiator_idle(i)))
+                r = initiator_fill(i, now ? now : clock_now());
         if (r == 0 && i->blocked != was_blocked)
                 r = watch(t, i, EPOLL_CTL_MOD);
+        if (r < 0)
+                t->error = i->error;
         return r;
 }
 
@@ -88,39 +85,60 @@ static bool all_idle(const Thread *t)
         return true;
 }
 
-static int thread_run(Thread *t)
+static int start(Thread *t)
 {
-        struct epoll_event events[EVENTS];
-        int r;
+        int r = 0;
 
         t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         if (t->epoll_fd < 0)
                 return -errno;
-        for (unsigned k = 0; k < t->n; k++) {
+        for (unsigned k = 0; k < t->n && r == 0; k++) {
+                t->initiators[k].scratch = t->scratch;
                 r = watch(t, &t->initiators[k], EPOLL_CTL_ADD);
                 if (r == 0)
-                        r = serve(t, &t->initiators[k], clock_now());
-                if (r < 0) {
-                        t->error = t->initiators[k].error;
-                        return r;
-                }
+                        r = serve(t, &t->initiators[k]);
         }
+        return r;
+}
+
+static int turn(Thread *t)
+{
+        struct epoll_event events[EVENTS];
+        int r = 0, n;
+
+        if (options.spin) { /* never sleeps: its own wake-up is not part of the latency */
+                for (unsigned k = 0; k < t->n && r == 0; k++)
+                        r = serve(t, &t->initiators[k]);
+                return r;
+        }
+        n = epoll_wait(t->epoll_fd, events, EVENTS, 1000);
+        for (int k = 0; k < n && r == 0; k++)
+                r = serve(t, events[k].data.ptr);
+        return r;
+}
+
+static int thread_run(Thread *t)
+{
+        uint64_t deadline = 0;
+        int r = start(t);
+
         /* until the last command is answered: a benchmark must not hide what got lost */
-        while (__atomic_load_n(&phase, __ATOMIC_RELAXED) != PHASE_END || !all_idle(t)) {
-                int n = epoll_wait(t->epoll_fd, events, EVENTS, 1000);
-                uint64_t now = clock_now();
-
-                for (int k = 0; k < n; k++) {
-                        Initiator *i = events[k].data.ptr;
-
-                        r = serve(t, i, now);
-                        if (r < 0) {
-                                t->error = i->error;
-                                return r;
+        while (r == 0) {
+                if (__atomic_load_n(&phase, __ATOMIC_RELAXED) == PHASE_END) {
+                        if (all_idle(t))
+                                break;
+                        if (deadline == 0)
+                                deadline = clock_now() + ANSWER_NS;
+                        if (clock_now() > deadline) {
+                                t->error = "commands are not answered";
+                                r = -ETIMEDOUT;
+                                break;
                         }
                 }
+                r = turn(t);
         }
-        return 0;
+        (void)safe_close(t->epoll_fd);
+        return r;
 }
 
 static void *thread_main(void *arg)
@@ -131,91 +149,142 @@ static void *thread_main(void *arg)
         return NULL;
 }
 
-/* ---- the target's processor time ---- */
-
-/* All threads, those that ended too: fields 14 and 15 of proc(5)'s stat, in ticks. */
-static int cpu_read(unsigned pid, Cpu *ret)
-{
-        unsigned long long user, system;
-        char path[64], line[1024], *p;
-        FILE *f;
-        int n;
-
-        (void)snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-        f = fopen(path, "re");
-        if (!f)
-                return -errno;
-        p = fgets(line, sizeof(line), f);
-        (void)fclose(f);
-        p = p ? strrchr(line, ')') : NULL; /* the name may hold anything */
-        if (!p)
-                return -EIO;
-        n = sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &system);
-        if (n != 2)
-                return -EIO;
-        ret->user_ns = user * (NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK));
-        ret->system_ns = system * (NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK));
-        return 0;
-}
-
 /* ---- result ---- */
 
 typedef struct Result {
         Histogram latency;
         uint64_t done, bytes, retries, elapsed_ns;
-        Cpu cpu;
+        uint64_t least, most; /* commands of one connection */
+        Cpu target, own;
+        Params params;
 } Result;
 
-static double per_io(const Result *r, uint64_t ns)
+static double per_io(const Result *r, double ns)
 {
-        return r->done ? (double)ns / 1000.0 / (double)r->done : 0;
+        return r->done ? ns / 1000.0 / (double)r->done : 0;
 }
 
-static void print_result(const Result *r)
+static const char *json_bool(bool b)
 {
-        double seconds = (double)r->elapsed_ns / 1e9;
-        const char *format =
-                options.json ? "{\"iops\": %.1f, \"mib_s\": %.2f, \"lat_us\": {\"mean\": %.1f, "
-                               "\"p50\": %.1f, \"p99\": %.1f, \"p99.9\": %.1f, \"max\": %.1f}, "
-                               "\"cpu_us_per_io\": %.3f, \"cpu_user_us_per_io\": %.3f, "
-                               "\"cpu_system_us_per_io\": %.3f, \"ios\": %llu, \"retries\": %llu}\n"
-                             : "%.0f IOPS  %.1f MiB/s  latency us: mean %.1f p50 %.1f p99 %.1f "
-                               "p99.9 %.1f max %.1f  target us/IO: %.2f (user %.2f system %.2f)  "
-                               "%llu I/Os, %llu retried\n";
+        return b ? "true" : "false";
+}
 
-        (void)printf(format, (double)r->done / seconds, (double)r->bytes / seconds / (double)MIB,
+static void print_json(const Result *r, double seconds, double busy)
+{
+        const Params *p = &r->params;
+        double cpu = per_io(r, (double)r->target.total_ns);
+
+        (void)printf("{\"iops\": %.1f, \"mb_s\": %.2f, \"lat_us\": {\"mean\": %.1f, "
+                     "\"p50\": %.1f, \"p99\": %.1f, \"p99.9\": %.1f, \"max\": %.1f}, ",
+                     (double)r->done / seconds, (double)r->bytes / seconds / 1e6,
                      r->latency.n ? (double)r->latency.sum_ns / (double)r->latency.n / 1e3 : 0,
                      (double)histogram_percentile(&r->latency, 50) / 1e3,
                      (double)histogram_percentile(&r->latency, 99) / 1e3,
                      (double)histogram_percentile(&r->latency, 99.9) / 1e3,
-                     (double)r->latency.max_ns / 1e3, per_io(r, r->cpu.user_ns + r->cpu.system_ns),
-                     per_io(r, r->cpu.user_ns), per_io(r, r->cpu.system_ns),
-                     (unsigned long long)r->done, (unsigned long long)r->retries);
+                     (double)r->latency.max_ns / 1e3);
+        (void)printf("\"cpu_us\": %.3f, \"cpu_user_us\": %.3f, \"cpu_system_us\": %.3f, "
+                     "\"load_cpu_us\": %.3f, \"load_busy\": %.3f, ",
+                     cpu, cpu * r->target.user, cpu * (1 - r->target.user),
+                     per_io(r, (double)r->own.total_ns), busy);
+        (void)printf("\"ios\": %llu, \"retries\": %llu, \"connection_iops\": [%.1f, %.1f], "
+                     "\"negotiated\": {\"initial_r2t\": %s, \"immediate_data\": %s, "
+                     "\"first_burst\": %u, \"max_burst\": %u, \"segment\": %u, "
+                     "\"header_digest\": %s, \"data_digest\": %s}}\n",
+                     (unsigned long long)r->done, (unsigned long long)r->retries,
+                     (double)r->least / seconds, (double)r->most / seconds,
+                     json_bool(p->initial_r2t), json_bool(p->immediate), p->first_burst,
+                     p->max_burst, p->max_xmit, json_bool(p->header_digest),
+                     json_bool(p->data_digest));
+}
+
+static void print_result(const Result *r)
+{
+        double seconds = (double)r->elapsed_ns / 1e9, cpu = per_io(r, (double)r->target.total_ns),
+               busy = (double)r->own.total_ns / (double)r->elapsed_ns / options.threads;
+
+        if (options.json) {
+                print_json(r, seconds, busy);
+                return;
+        }
+        (void)printf("%.0f IOPS  %.1f MB/s  %llu I/Os, %llu retried\n"
+                     "latency us: mean %.1f  p50 %.1f  p99 %.1f  p99.9 %.1f  max %.1f\n",
+                     (double)r->done / seconds, (double)r->bytes / seconds / 1e6,
+                     (unsigned long long)r->done, (unsigned long long)r->retries,
+                     r->latency.n ? (double)r->latency.sum_ns / (double)r->latency.n / 1e3 : 0,
+                     (double)histogram_percentile(&r->latency, 50) / 1e3,
+                     (double)histogram_percentile(&r->latency, 99) / 1e3,
+                     (double)histogram_percentile(&r->latency, 99.9) / 1e3,
+                     (double)r->latency.max_ns / 1e3);
+        (void)printf("CPU us per I/O: target %.2f (user %.2f system %.2f)  load %.2f, its threads "
+                     "are busy %.0f %% of the time\n",
+                     cpu, cpu * r->target.user, cpu * (1 - r->target.user),
+                     per_io(r, (double)r->own.total_ns), busy * 100);
 }
 
 static int measure(Result *ret)
 {
-        Cpu before = { 0 }, after = { 0 };
+        Cpu before = { 0 }, after = { 0 }, own_before, own_after;
         uint64_t start;
-        int r = 0;
+        int r;
 
         (void)usleep(options.warmup_ms * 1000);
         start = clock_now();
-        if (options.pid)
-                r = cpu_read(options.pid, &before);
+        r = cpu_read(getpid(), &own_before);
+        if (options.pid && r == 0)
+                r = cpu_read((pid_t)options.pid, &before);
         __atomic_store_n(&phase, PHASE_RECORD, __ATOMIC_RELAXED);
         (void)usleep(options.seconds_ms * 1000);
         __atomic_store_n(&phase, PHASE_END, __ATOMIC_RELAXED);
         ret->elapsed_ns = clock_now() - start;
         if (options.pid && r == 0)
-                r = cpu_read(options.pid, &after);
-        ret->cpu = (Cpu){ after.user_ns - before.user_ns, after.system_ns - before.system_ns };
-        return r;
+                r = cpu_read((pid_t)options.pid, &after);
+        if (r == 0)
+                r = cpu_read(getpid(), &own_after);
+        if (r < 0) {
+                (void)fprintf(stderr, "bench-load: processor time of process %u: %s\n", options.pid,
+                              strerror(-r));
+                return r;
+        }
+        ret->target = cpu_between(&before, &after);
+        ret->own = cpu_between(&own_before, &own_after);
+        return 0;
+}
+
+static int start_threads(Thread *threads, Initiator *initiators)
+{
+        unsigned next = 0;
+
+        for (unsigned k = 0; k < options.threads; k++) {
+                unsigned n = (options.connections - next) / (options.threads - k);
+                int r;
+
+                threads[k] = (Thread){ .epoll_fd = -1,
+                                       .initiators = &initiators[next],
+                                       .n = n,
+                                       .scratch = malloc(SCRATCH_SIZE) };
+                next += n;
+                if (!threads[k].scratch)
+                        return -ENOMEM;
+                r = -pthread_create(&threads[k].thread, NULL, thread_main, &threads[k]);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static void add_up(Result *ret, const Initiator *i)
+{
+        ret->least = min_u64(ret->least, i->done);
+        ret->most = MAX(ret->most, i->done);
+        ret->done += i->done;
+        ret->bytes += i->bytes;
+        ret->retries += i->retries;
+        histogram_merge(&ret->latency, &i->latency);
+        ret->params = i->params;
 }
 
 static int run(Thread *threads, Initiator *initiators, Result *ret)
 {
-        unsigned next = 0;
         int r;
 
         for (unsigned k = 0; k < options.connections; k++) {
@@ -225,15 +294,9 @@ static int run(Thread *threads, Initiator *initiators, Result *ret)
                         return r;
                 }
         }
-        for (unsigned k = 0; k < options.threads; k++) {
-                unsigned n = (options.connections - next) / (options.threads - k);
-
-                threads[k] = (Thread){ .initiators = &initiators[next], .n = n };
-                next += n;
-                r = -pthread_create(&threads[k].thread, NULL, thread_main, &threads[k]);
-                if (r < 0)
-                        return r;
-        }
+        r = start_threads(threads, initiators);
+        if (r < 0) /* with threads that run: the process ends */
+                return r;
         r = measure(ret);
         for (unsigned k = 0; k < options.threads; k++) {
                 (void)pthread_join(threads[k].thread, NULL);
@@ -242,12 +305,10 @@ static int run(Thread *threads, Initiator *initiators, Result *ret)
                         (void)fprintf(stderr, "bench-load: %s\n",
                                       threads[k].error ? threads[k].error : strerror(-r));
                 }
+                free(threads[k].scratch);
         }
         for (unsigned k = 0; k < options.connections; k++) {
-                ret->done += initiators[k].done;
-                ret->bytes += initiators[k].bytes;
-                ret->retries += initiators[k].retries;
-                histogram_merge(&ret->latency, &initiators[k].latency);
+                add_up(ret, &initiators[k]);
                 initiator_close(&initiators[k]);
         }
         return r;
@@ -276,6 +337,17 @@ static const struct {
         { "bs", OPTION_SIZE, &options.load.io_bytes, "SIZE: of a command (4K)" },
         { "read", OPTION_NUMBER, &options.load.read_percent, "PERCENT: the rest writes (100)" },
         { "sequential", OPTION_FLAG, &options.load.sequential, "each in a row, not at random" },
+        { "segment", OPTION_SIZE, &options.load.segment,
+          "SIZE: MaxRecvDataSegmentLength that is declared (256K)" },
+        { "first-burst", OPTION_SIZE, &options.load.first_burst, "SIZE: offered (256K)" },
+        { "max-burst", OPTION_SIZE, &options.load.max_burst, "SIZE: offered (16380K)" },
+        { "initial-r2t", OPTION_FLAG, &options.load.initial_r2t, "no unsolicited Data-Out" },
+        { "no-immediate", OPTION_FLAG, &options.load.no_immediate, "no immediate data" },
+        { "header-digest", OPTION_FLAG, &options.load.header_digest, "CRC32C of headers" },
+        { "data-digest", OPTION_FLAG, &options.load.data_digest, "CRC32C of data, also checked" },
+        { "copy", OPTION_FLAG, &options.load.copy,
+          "copy all that is read out of the kernel, as most initiators do" },
+        { "spin", OPTION_FLAG, &options.spin, "poll, do not sleep until there is an answer" },
         { "threads", OPTION_NUMBER, &options.threads, "N: of this program (1)" },
         { "time", OPTION_TIME, &options.seconds_ms, "TIME: that is measured (5s)" },
         { "warmup", OPTION_TIME, &options.warmup_ms, "TIME: before that (1s)" },
@@ -287,7 +359,7 @@ static void usage(void)
 {
         (void)puts("bench-load --target=IQN [OPTION...]\n");
         for (size_t i = 0; i < ELEMENTSOF(rows); i++)
-                (void)printf("  --%-12s %s\n", rows[i].name, rows[i].help);
+                (void)printf("  --%-14s %s\n", rows[i].name, rows[i].help);
 }
 
 static int set_option(size_t i, const char *text)
@@ -333,7 +405,9 @@ static int parse_options(int argc, char *argv[])
         while (r == 0 && (c = getopt_long(argc, argv, "", longs, NULL)) >= 0)
                 r = c == '?' ? -EINVAL : set_option((size_t)c, optarg);
         if (r < 0 || optind < argc || !options.load.target || options.connections == 0 ||
-            options.load.depth == 0 || options.load.io_bytes == 0 || options.load.port > 65535) {
+            options.load.depth == 0 || options.load.io_bytes == 0 || options.load.port > 65535 ||
+            options.load.read_percent > 100 || options.load.segment < 512 ||
+            options.load.segment > SCRATCH_SIZE) {
                 usage();
                 return -EINVAL;
         }
@@ -344,7 +418,7 @@ static int parse_options(int argc, char *argv[])
 int main(int argc, char *argv[])
 {
         Initiator *initiators;
-        Result result = { 0 };
+        Result result = { .least = UINT64_MAX };
         Thread *threads;
         int r;
 
