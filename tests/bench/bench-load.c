@@ -21,6 +21,7 @@ typedef struct Thread {
         Initiator *initiators;
         unsigned n;
         uint8_t *scratch;
+        bool joined;
         int result;
         const char *error;
 } Thread;
@@ -77,10 +78,11 @@ static int serve(Thread *t, Initiator *i)
         return r;
 }
 
-static bool all_idle(const Thread *t)
+/* Everything is answered, and nothing more will be asked. */
+static bool finished(const Thread *t, bool stopping)
 {
         for (unsigned k = 0; k < t->n; k++)
-                if (!initiator_idle(&t->initiators[k]))
+                if (!initiator_idle(&t->initiators[k]) || (!stopping && t->initiators[k].left > 0))
                         return false;
         return true;
 }
@@ -124,16 +126,16 @@ static int thread_run(Thread *t)
 
         /* until the last command is answered: a benchmark must not hide what got lost */
         while (r == 0) {
-                if (__atomic_load_n(&phase, __ATOMIC_RELAXED) == PHASE_END) {
-                        if (all_idle(t))
-                                break;
-                        if (deadline == 0)
-                                deadline = clock_now() + ANSWER_NS;
-                        if (clock_now() > deadline) {
-                                t->error = "commands are not answered";
-                                r = -ETIMEDOUT;
-                                break;
-                        }
+                bool stopping = __atomic_load_n(&phase, __ATOMIC_RELAXED) == PHASE_END;
+
+                if (finished(t, stopping))
+                        break;
+                if (stopping && deadline == 0)
+                        deadline = clock_now() + ANSWER_NS;
+                if (stopping && clock_now() > deadline) {
+                        t->error = "commands are not answered";
+                        r = -ETIMEDOUT;
+                        break;
                 }
                 r = turn(t);
         }
@@ -147,6 +149,13 @@ static void *thread_main(void *arg)
 
         t->result = thread_run(t);
         return NULL;
+}
+
+static void join(Thread *threads)
+{
+        for (unsigned k = 0; k < options.threads; k++)
+                if (!threads[k].joined)
+                        threads[k].joined = pthread_join(threads[k].thread, NULL) == 0;
 }
 
 /* ---- result ---- */
@@ -221,19 +230,29 @@ static void print_result(const Result *r)
                      per_io(r, (double)r->own.total_ns), busy * 100);
 }
 
-static int measure(Result *ret)
+/* Waits for the time that is asked for, or for a fill, as long as that takes. */
+static void pass_time(Thread *threads)
+{
+        if (options.load.fill)
+                join(threads);
+        else
+                (void)usleep(options.seconds_ms * 1000);
+}
+
+static int measure(Thread *threads, Result *ret)
 {
         Cpu before = { 0 }, after = { 0 }, own_before, own_after;
         uint64_t start;
         int r;
 
-        (void)usleep(options.warmup_ms * 1000);
+        if (!options.load.fill)
+                (void)usleep(options.warmup_ms * 1000);
         start = clock_now();
         r = cpu_read(getpid(), &own_before);
         if (options.pid && r == 0)
                 r = cpu_read((pid_t)options.pid, &before);
         __atomic_store_n(&phase, PHASE_RECORD, __ATOMIC_RELAXED);
-        (void)usleep(options.seconds_ms * 1000);
+        pass_time(threads);
         __atomic_store_n(&phase, PHASE_END, __ATOMIC_RELAXED);
         ret->elapsed_ns = clock_now() - start;
         if (options.pid && r == 0)
@@ -297,9 +316,9 @@ static int run(Thread *threads, Initiator *initiators, Result *ret)
         r = start_threads(threads, initiators);
         if (r < 0) /* with threads that run: the process ends */
                 return r;
-        r = measure(ret);
+        r = measure(threads, ret);
+        join(threads);
         for (unsigned k = 0; k < options.threads; k++) {
-                (void)pthread_join(threads[k].thread, NULL);
                 if (threads[k].result < 0) {
                         r = threads[k].result;
                         (void)fprintf(stderr, "bench-load: %s\n",
@@ -337,6 +356,8 @@ static const struct {
         { "bs", OPTION_SIZE, &options.load.io_bytes, "SIZE: of a command (4K)" },
         { "read", OPTION_NUMBER, &options.load.read_percent, "PERCENT: the rest writes (100)" },
         { "sequential", OPTION_FLAG, &options.load.sequential, "each in a row, not at random" },
+        { "fill", OPTION_FLAG, &options.load.fill,
+          "write the whole unit once, as long as it takes" },
         { "segment", OPTION_SIZE, &options.load.segment,
           "SIZE: MaxRecvDataSegmentLength that is declared (256K)" },
         { "first-burst", OPTION_SIZE, &options.load.first_burst, "SIZE: offered (256K)" },
@@ -407,9 +428,14 @@ static int parse_options(int argc, char *argv[])
         if (r < 0 || optind < argc || !options.load.target || options.connections == 0 ||
             options.load.depth == 0 || options.load.io_bytes == 0 || options.load.port > 65535 ||
             options.load.read_percent > 100 || options.load.segment < 512 ||
-            options.load.segment > SCRATCH_SIZE) {
+            options.load.segment > SCRATCH_SIZE ||
+            (options.load.fill && options.connections != 1)) {
                 usage();
                 return -EINVAL;
+        }
+        if (options.load.fill) {
+                options.load.read_percent = 0;
+                options.load.sequential = true;
         }
         options.threads = MIN(MAX(options.threads, 1U), options.connections);
         return 0;

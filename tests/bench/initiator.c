@@ -272,7 +272,8 @@ int initiator_fill(Initiator *i, uint64_t now)
 {
         int r;
 
-        while (!i->stopping && i->n_free > 0 && sn_le(i->cmdsn, i->maxcmdsn)) {
+        while (!i->stopping && i->left > 0 && i->n_free > 0 && sn_le(i->cmdsn, i->maxcmdsn)) {
+                i->left--;
                 r = issue(i, i->free_slots[--i->n_free], now);
                 if (r < 0)
                         return r;
@@ -297,7 +298,7 @@ static int completed(Initiator *i, uint16_t number, uint64_t now, bool record)
         i->free_slots[i->n_free++] = number;
         if (status == SCSI_BUSY || status == SCSI_TASK_SET_FULL) {
                 i->retries++;
-                return 0;
+                return i->load->fill ? initiator_fail(i, -EBUSY, "the unit is busy") : 0;
         }
         if (status != SCSI_GOOD)
                 return initiator_fail(i, -EIO, "%s: status %02x", name, status);

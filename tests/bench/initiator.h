@@ -27,6 +27,7 @@ typedef struct Load {
         uint32_t io_bytes;
         unsigned read_percent;
         bool sequential;
+        bool fill; /* write each block once, in sequence, and no more */
         bool copy; /* receive payload into the scratch even where it need not be looked at */
         /* offered at login */
         uint32_t segment, first_burst, max_burst; /* bytes */
@@ -66,6 +67,7 @@ typedef struct Initiator {
         uint16_t free_slots[INITIATOR_DEPTH_MAX];
         unsigned n_free;
         uint64_t next_block; /* sequential */
+        uint64_t left;       /* commands still to be issued */
         uint64_t random;
 
         OutPdu *out; /* ring */

@@ -321,7 +321,8 @@ int initiator_open(Initiator *i, const Load *load, unsigned number)
                 return r;
         for (unsigned k = 0; k < load->depth; k++)
                 i->free_slots[i->n_free++] = (uint16_t)k;
-        i->next_block = i->n_blocks / 64 * (number % 64);
+        i->next_block = load->fill ? 0 : i->n_blocks / 64 * (number % 64);
+        i->left = load->fill ? i->n_blocks / (load->io_bytes / i->block_size) : UINT64_MAX;
         return 0;
 }
 
