@@ -74,6 +74,8 @@ typedef struct LunSpec {
         char *uuid, *naa;      /* ours; NULL: generated and recorded. naa: 32 lower-case digits */
         bool stgt_identity;    /* identity stgt; verification turns it into scsi_id, scsi_sn, naa */
         GPtrArray *mode_pages; /* char*, stgt's syntax; may be empty */
+        GPtrArray *deferred;   /* ConfigParam*: of params, with ${tid} or ${lun}; empty once
+                                  verification has set them */
         Origin at;
 } LunSpec;
 

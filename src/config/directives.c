@@ -198,7 +198,9 @@ static const Directive table[] = {
           .help = "Serves this file or device instead of the one that backing-store names." },
         { "params", IN_LUN, &type_params, 0, .many = true, .values = "NAME=VALUE,...",
           .help = "Other directives of a LUN, on one line, such as "
-                  "thin_provisioning=1,rotation_rate=1." },
+                  "thin_provisioning=1,rotation_rate=1. ${lun} in a value is the number of the "
+                  "LUN, "
+                  "${tid} the controller_tid." },
         { NULL },
 };
 
@@ -353,6 +355,14 @@ bool text_has_control(const char *s)
         return false;
 }
 
+/* What is said later takes the place of what waits for the LUN's number. */
+static void forget_deferred(LunSpec *l, const char *name)
+{
+        for (guint i = 0; i < l->deferred->len; i++)
+                if (STREQ(((const ConfigParam *)l->deferred->pdata[i])->name, name))
+                        g_ptr_array_remove_index(l->deferred, i--);
+}
+
 int directive_set(Setting *s)
 {
         if (!s->directive->type)
@@ -364,6 +374,8 @@ int directive_set(Setting *s)
                 return setting_error(s, "control characters in the value");
         if (!g_utf8_validate(s->value, -1, NULL))
                 return setting_error(s, "the value is not UTF-8");
+        if (s->directive->where == IN_LUN)
+                forget_deferred(s->object, s->directive->name);
         return s->directive->type->set(s);
 }
 

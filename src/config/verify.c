@@ -5,6 +5,7 @@
 
 #include "config/problem.h"
 #include "config/spec.h"
+#include "config/values.h"
 
 /* What holds across directives, and across targets. */
 
@@ -244,8 +245,10 @@ bool config_verify_target(TargetSpec *t, GPtrArray *problems)
 {
         bool good = number_luns(t, problems);
 
-        for (guint i = 0; i < t->luns->len; i++)
+        for (guint i = 0; i < t->luns->len; i++) {
+                good &= lun_set_deferred(t, t->luns->pdata[i], problems);
                 good &= verify_lun(t, t->luns->pdata[i], problems);
+        }
         unique_texts(t->addresses);
         unique_texts(t->names);
         good &= unique_accounts(t->incoming, t->name, "incominguser", problems);
