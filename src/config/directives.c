@@ -45,6 +45,11 @@ static const Directive table[] = {
           .values = "USER SECRET",
           .help = "CHAP in discovery sessions: the target proves that it knows the secret, if "
                   "asked." },
+        { "account", IN_GLOBAL, &type_incoming, G(accounts), .many = true, .values = "USER SECRET",
+          OURS,
+          .help = "A CHAP account that no target asks for yet: tgtadm makes such accounts, and "
+                  "binds "
+                  "them to targets." },
         { "backing-directory", IN_GLOBAL, &type_paths, G(backing_directories), .many = true,
           .values = "PATH", OURS,
           .help = "Backing stores below this directory can be added over D-Bus without the "

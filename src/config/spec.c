@@ -484,6 +484,7 @@ Desired *desired_new(void)
         d->targets = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, destroy_target);
         d->portals = g_ptr_array_new_with_free_func(destroy_portal);
         d->discovery_incoming = accounts_new();
+        d->accounts = accounts_new();
         d->backing_directories = strings_new();
         return d;
 }
@@ -503,6 +504,8 @@ Desired *desired_dup(const Desired *d)
                 g_ptr_array_add(n->discovery_incoming,
                                 account_spec_dup(d->discovery_incoming->pdata[i]));
         n->discovery_outgoing = account_spec_dup(d->discovery_outgoing);
+        for (guint i = 0; i < d->accounts->len; i++)
+                g_ptr_array_add(n->accounts, account_spec_dup(d->accounts->pdata[i]));
         for (guint i = 0; i < d->backing_directories->len; i++)
                 g_ptr_array_add(n->backing_directories, g_strdup(d->backing_directories->pdata[i]));
         return n;
@@ -516,6 +519,7 @@ Desired *desired_free(Desired *d)
         strings_free(&d->portals);
         strings_free(&d->discovery_incoming);
         account_spec_free(d->discovery_outgoing);
+        strings_free(&d->accounts);
         strings_free(&d->backing_directories);
         g_free(d);
         return NULL;

@@ -474,7 +474,9 @@ bool verify_globals(const Desired *d, GPtrArray *problems)
         if (d->discovery_outgoing && d->discovery_incoming->len == 0)
                 problem_warning(problems, d->discovery_outgoing->at, NULL, "outgoingdiscoveryuser",
                                 "has no effect without incomingdiscoveryuser");
-        good = unique_accounts(d->discovery_incoming, NULL, "incomingdiscoveryuser", problems);
+        good = unique_accounts(d->accounts, NULL, "account", problems);
+        good &= verify_accounts(d->accounts, "account", NULL, NULL, NULL, problems);
+        good &= unique_accounts(d->discovery_incoming, NULL, "incomingdiscoveryuser", problems);
         return verify_accounts(d->discovery_incoming, "incomingdiscoveryuser",
                                d->discovery_outgoing, "outgoingdiscoveryuser", NULL, problems) &&
                good;

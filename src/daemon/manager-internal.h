@@ -74,7 +74,10 @@ struct Manager {
         char *opener_socket;
         uint64_t settle_ns;
         void (*changed)(void *userdata);
-        void *changed_userdata;
+        void (*quit)(void *userdata);
+        void *changed_userdata; /* of both */
+        bool offline;
+        int log_level; /* to go back to after debugging */
 
         ManagerState state;
         Desired *desired;
