@@ -74,10 +74,7 @@ struct Manager {
         char *opener_socket;
         uint64_t settle_ns;
         void (*changed)(void *userdata);
-        void (*quit)(void *userdata);
-        void *changed_userdata; /* of both */
-        bool offline;
-        int log_level; /* to go back to after debugging */
+        void *changed_userdata;
 
         ManagerState state;
         Desired *desired;
@@ -220,7 +217,7 @@ int unit_need_lu(Unit *u);
 void unit_drop_lu(Unit *u);
 /* May a running unit take over b's settings in place (true), or must it be replaced? */
 bool lun_specs_compatible(const LunSpec *a, const LunSpec *b);
-/* Do both say the same of one backing store? allow-in-use of any of them will do. */
+/* Do both say the same of one backing store? */
 bool lun_specs_agree(const LunSpec *a, const LunSpec *b);
 /* Takes over l's settings: those that lun_specs_compatible() leaves open. */
 void unit_update(Unit *u, const LunSpec *l);

@@ -416,6 +416,8 @@ static void fill_task(Command *cmd, const ControlPdu *pdu)
         task->writes = bhs[BHS_FLAGS] & FLAG_WRITE;
         task->in_expected = task->reads ? cmd->edtl : 0;
         task->out_expected = task->writes ? cmd->edtl : 0;
+        task->takes_memory = cmd->conn->transport->takes_memory;
+        task->takes_file = cmd->conn->transport->takes_file;
 }
 
 /* What RFC 7143 7.6 calls format errors, and 7.8 protocol errors. NULL: none. */

@@ -384,6 +384,10 @@ static void framer_enable(Transport *t)
         f->rx_header_digest = f->tx_header_digest =
                 t->conn->params.header_digest == ISCSI_DIGEST_CRC32C;
         f->rx_data_digest = f->tx_data_digest = t->conn->params.data_digest == ISCSI_DIGEST_CRC32C;
+        /* a digest must be that of the bytes which follow it */
+        t->takes_memory = !f->tx_data_digest;
+        t->takes_file = f->owner_takes_files && !f->tx_data_digest &&
+                        t->conn->params.max_xmit_data_segment >= FILE_SEGMENT_MIN;
 }
 
 static void framer_terminate(Transport *t)

@@ -25,6 +25,7 @@ typedef struct Framer {
         RxState rx;
         RxTarget target;
         bool rx_header_digest, rx_data_digest, tx_header_digest, tx_data_digest;
+        bool owner_takes_files;
         bool bulk;           /* large payloads follow each other: leave them to the next receive */
         uint32_t have, need; /* bytes of head */
         uint32_t length, done; /* of the data segment */
@@ -42,6 +43,7 @@ typedef struct Framer {
         List queue;    /* TxItem: control PDUs and commands with a result */
         List built;    /* TxPdu: on the way */
         size_t sent;   /* of the first of them */
+        ConnFile file; /* conn_out_file() */
         size_t queued; /* bytes that wait or are on the way, with overhead */
 } Framer;
 
@@ -50,6 +52,9 @@ extern const TransportOps framer_ops;
 int framer_new(IscsiWorker *w, Transport **ret);
 void framer_detach(Transport *t);
 void framer_attach(Transport *t);
+
+/* The initiator's segments from which on one by sendfile(2) is cheaper than a copy. */
+#define FILE_SEGMENT_MIN (64 * KIB)
 
 static inline Framer *framer_of(const Conn *c)
 {

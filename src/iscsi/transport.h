@@ -30,6 +30,8 @@ typedef struct ControlPdu {
 struct Transport {
         const TransportOps *ops;
         Conn *conn;
+        /* From enable() on: what put_data() can send from where the store has it (Task). */
+        bool takes_memory, takes_file;
 };
 
 struct TransportOps {

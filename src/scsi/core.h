@@ -185,7 +185,7 @@ struct LogicalUnit {
         LoopTask ghosts_task;
         bool ghosts_posted; /* atomic; set under the board's lock */
         uint64_t size;      /* atomic, for lu_size() */
-        unsigned flags;     /* atomic, for lu_flags() */
+        unsigned n_itls;    /* atomic: I_T_L nexuses, of all workers */
         bool unmap;         /* atomic; decides what commands there are */
 };
 
@@ -196,8 +196,6 @@ static inline bool lu_can_unmap(const LogicalUnit *lu)
 
 LogicalUnit *lu_ref_unless_gone(LogicalUnit *lu); /* NULL: the last reference is being dropped */
 void lu_limits(const LogicalUnit *lu, const StoreCaps *caps, LuLimits *ret);
-/* Tells lu_flags() what state says. */
-void lu_show_flags(LogicalUnit *lu, const LuState *state);
 /* Makes size, limits and readonly of state what its store says now. */
 void lu_look_at_store(LogicalUnit *lu, LuState *state);
 void lu_state_copy(LuState *to, const LuState *from); /* drops to's references */
@@ -227,6 +225,11 @@ typedef struct Channel {
         LoopTask task;
 } Channel;
 
+static inline Channel *channel_ref(Channel *ch)
+{
+        ch->ref++;
+        return ch;
+}
 Channel *channel_unref(Channel *ch);
 
 /* I_T_L nexus: what one nexus has at one unit. */
@@ -254,6 +257,7 @@ struct LuSlot {
         unsigned n_older; /* tasks the barrier waits for */
         unsigned n_tasks;
         unsigned n_ordered; /* ORDERED tasks in waiting */
+        unsigned n_loans;   /* tasks whose Data-In the store still has */
         unsigned refs;      /* I_T_L nexuses, operations */
         List tasks;         /* DATA_OUT, RUNNING */
         List waiting;       /* GATED, by arrival */
@@ -343,6 +347,10 @@ struct Io {
 /* Prepares task->io; false: out of memory, and the task has its status. */
 bool io_prepare(Task *task, StoreOp op, uint64_t lba, uint64_t blocks, Buffer *buffer,
                 uint32_t buffer_offset);
+/* true: length bytes from lba on are the task's Data-In, as a loan (SBC-3 has nothing against it:
+ * see task_lend() in io.c for what speaks against it here). Until task_release(). */
+bool task_lend(Task *task, uint32_t length);
+void task_loan_end(Task *task);
 /* true: complete with *ret_r. */
 bool io_issue(Io *io, int *ret_r);
 Io *io_free(Io *io);

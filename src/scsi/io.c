@@ -42,8 +42,7 @@ static Io *io_new(Task *task)
 
         if (!io)
                 return NULL;
-        ch->ref++;
-        io->channel = ch;
+        io->channel = channel_ref(ch);
         io->task = task;
         io->worker = slot->worker;
         io->counters = slot->counters;
@@ -82,6 +81,59 @@ bool io_prepare(Task *task, StoreOp op, uint64_t lba, uint64_t blocks, Buffer *b
         }
         return true;
 }
+
+/* ---- loans --------------------------------------------------------------------------------- */
+
+/* From where on it pays to send from the store instead of a copy. */
+#define LEND_MEMORY_MIN (16 * KIB)
+#define LEND_FILE_MIN (64 * KIB)
+
+/* A loan is what the store has when it is sent, in pieces. A write that comes in between may
+ * change it, even in the middle of a block. To one initiator that is no news: it has both commands
+ * under way at once, and their order is free but for ORDERED tasks, which wait for loans. Several
+ * initiators may count on blocks being whole (a heartbeat that one writes and others read), so
+ * a unit that several use is not lent from. */
+bool task_lend(Task *task, uint32_t length)
+{
+        LuSlot *slot = task->slot;
+        bool memory = task->takes_memory && length >= LEND_MEMORY_MIN;
+        bool file = task->takes_file && length >= LEND_FILE_MIN;
+        StoreLoan loan;
+        Channel *ch;
+
+        if (!(memory || file) || slot->n_ordered > 0 ||
+            __atomic_load_n(&slot->lu->n_itls, __ATOMIC_RELAXED) > 1)
+                return false;
+        ch = slot_channel(slot);
+        if (!ch || !store_lend(ch->store, task->lba << slot->lu->block_shift, length, &loan))
+                return false;
+        if (loan.memory ? !memory : !file) {
+                store_loan_end(ch->store);
+                return false;
+        }
+        task->lender = channel_ref(ch);
+        slot_ref(slot)->n_loans++;
+        task->loan = loan;
+        task->in_length = length;
+        task->in_iov[0] = (struct iovec){ (void *)loan.memory, length };
+        task->n_in_iov = loan.memory ? 1 : 0;
+        return true;
+}
+
+void task_loan_end(Task *task)
+{
+        LuSlot *slot = task->slot;
+
+        if (!task->lender)
+                return;
+        store_loan_end(task->lender->store);
+        task->lender = channel_unref(task->lender);
+        if (--slot->n_loans == 0 && !list_empty(&slot->waiting))
+                slot_kick_later(slot);
+        slot_unref(slot);
+}
+
+/* ---- submission ---------------------------------------------------------------------------- */
 
 bool io_issue(Io *io, int *ret_r)
 {

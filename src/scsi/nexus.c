@@ -92,8 +92,10 @@ Itl *nexus_itl(ScsiNexus *nexus, uint32_t lun)
 
 static void itl_done(Itl *itl)
 {
-        if (itl->slot)
+        if (itl->slot) {
                 list_remove(&itl->slot_link);
+                __atomic_sub_fetch(&itl->slot->lu->n_itls, 1, __ATOMIC_RELAXED);
+        }
         itl->slot = slot_unref(itl->slot);
 }
 
@@ -127,6 +129,7 @@ static int make_itls(ScsiNexus *nexus, const LunMap *map, Itl **ret, size_t *ret
                         return -ENOMEM;
                 }
                 list_append(&itl->slot->itls, &itl->slot_link);
+                __atomic_add_fetch(&itl->slot->lu->n_itls, 1, __ATOMIC_RELAXED);
                 n++;
         }
         itls[n++] = (Itl){ .lun = LUN_REPORT_LUNS, .nexus = nexus };

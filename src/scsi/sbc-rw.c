@@ -49,6 +49,8 @@ Run sbc_read(Task *task, int r)
                 task->step = READ_AFTER_FLUSH;
                 return io_prepare(task, STORE_FLUSH, 0, 0, NULL, 0) ? RUN_IO : RUN_DONE;
         }
+        if (task_lend(task, (uint32_t)min_u64(task->in_wanted, task->in_expected)))
+                return RUN_DONE;
         task->step = READ_DATA;
         task->in_buffer = task_buffer(task, blocks << shift);
         if (UNLIKELY(!task->in_buffer))

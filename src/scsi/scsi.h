@@ -100,6 +100,9 @@ struct Task {
         bool reads, writes;      /* what the initiator said it expects */
         uint32_t in_expected;    /* bytes it will take */
         uint32_t out_expected;   /* bytes it will send */
+        /* It can send, and need not look at, Data-In that may still change: */
+        bool takes_memory; /* in_iov is the store's memory */
+        bool takes_file;   /* loan is set instead of in_iov */
 
         /* Results, valid in complete(): */
         ScsiStatus status;
@@ -107,7 +110,8 @@ struct Task {
         uint8_t sense[SENSE_MAX];
         struct iovec in_iov[2]; /* Data-In, at most in_expected bytes, in task's buffers */
         unsigned n_in_iov;
-        uint32_t in_length;  /* bytes in in_iov */
+        uint32_t in_length;  /* bytes in in_iov, or in loan */
+        StoreLoan loan;      /* takes_file, and n_in_iov is 0: where they are */
         uint64_t in_wanted;  /* what the command had, cut or not: residual (RFC 7143 11.4.5) */
         uint64_t out_wanted; /* what the command takes: residual */
 
@@ -126,6 +130,7 @@ struct Task {
         struct Itl *itl;
         struct Io *io; /* what the store has, or NULL */
         Buffer *in_buffer;
+        struct Channel *lender; /* Data-In is a loan of its store's */
         uint64_t lba;
         uint64_t blocks;
         uint64_t cursor;          /* the handler's: blocks done */
@@ -304,14 +309,6 @@ typedef struct LuStats {
 void lu_stats(const LogicalUnit *lu, LuStats *ret);
 
 uint64_t lu_size(const LogicalUnit *lu); /* bytes; any thread */
-
-/* What initiators have asked for. */
-typedef enum LuFlags {
-        LU_PREVENTED = 1 << 0,       /* removal of the medium, by PREVENT ALLOW MEDIUM REMOVAL */
-        LU_EJECTED = 1 << 1,         /* by START STOP UNIT */
-        LU_WRITE_PROTECTED = 1 << 2, /* by SWP of the control mode page */
-} LuFlags;
-unsigned lu_flags(const LogicalUnit *lu); /* any thread */
 
 /* ---- workers ----------------------------------------------------------------------------------
  */

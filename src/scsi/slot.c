@@ -177,7 +177,7 @@ bool slot_may_enter(const LuSlot *slot, const Task *task)
         if (!slot->joined || slot->closed || slot->need_ghosts > slot->state.ghosts_version)
                 return false;
         if (task->attribute == TASK_ORDERED)
-                return task->go;
+                return task->go && slot->n_loans == 0;
         if (task->attribute == TASK_HEAD_OF_QUEUE)
                 return true;
         if (slot->barrier && task->seq > slot->barrier_seq)

@@ -308,6 +308,7 @@ bool task_give_up(Task *task, GiveUp how)
 
 void task_release(Task *task)
 {
+        task_loan_end(task);
         task->buffer = drop_buffer(task, task->buffer);
         task->in_buffer = drop_buffer(task, task->in_buffer);
         task->n_in_iov = 0;

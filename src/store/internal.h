@@ -32,6 +32,8 @@ typedef struct StoreOps {
         void (*detach)(StoreChannel *ch); /* NULL: nothing to do */
         bool (*submit)(StoreChannel *ch, StoreIo *io);
         void (*cancel)(StoreChannel *ch, StoreIo *io); /* NULL: hints are ignored */
+        /* store_lend() of a range that is there; NULL: never */
+        bool (*lend)(Store *s, uint64_t offset, uint64_t length, StoreLoan *ret);
         /* Blocks. Updates caps.size and caps.readonly through store_set_size(), ..._readonly(). */
         int (*refresh)(Store *s, const StoreSpec *spec, StoreError *reterr);
         int (*configure)(Store *s, const char *options, StoreError *reterr); /* NULL: no options */

@@ -128,7 +128,17 @@ static void ram_free(Store *s)
         free(rs);
 }
 
-static const StoreOps ram_ops = { .submit = ram_submit, .free = ram_free };
+static bool ram_lend(Store *s, uint64_t offset, uint64_t length, StoreLoan *ret)
+{
+        const RamStore *rs = (RamStore *)s;
+
+        if (!rs->data)
+                return false;
+        *ret = (StoreLoan){ .memory = rs->data + offset, .fd = -1 };
+        return true;
+}
+
+static const StoreOps ram_ops = { .submit = ram_submit, .lend = ram_lend, .free = ram_free };
 
 static int memory_open(const StoreSpec *spec, bool keep, Store **ret, StoreError *reterr)
 {

@@ -150,3 +150,20 @@ bool store_submit(StoreChannel *ch, StoreRequest *req);
 /* A hint, on the channel's thread: the request may complete early with -ECANCELED, or as if nothing
  * had been said. A write that is cancelled may have been done in part. */
 void store_cancel(StoreRequest *req);
+
+/* Bytes that can be sent from where the store has them. They are what it has when they are sent,
+ * not when they were lent. */
+typedef struct StoreLoan {
+        const uint8_t
+                *memory; /* NULL: they are in a file, which sendfile(2) reads without waiting */
+        int fd;          /* the store's */
+        uint64_t offset; /* in fd */
+} StoreLoan;
+
+/* true: [offset, offset + length) is in memory, and *ret says where until store_loan_end(). Until
+ * then the loan counts as a request. On the channel's thread, both. */
+bool store_lend(StoreChannel *ch, uint64_t offset, uint64_t length, StoreLoan *ret);
+void store_loan_end(StoreChannel *ch);
+/* Copies n bytes behind skip of what was lent, without waiting. Negative errno if they are not
+ * there any more. */
+int store_loan_read(const StoreLoan *loan, uint64_t skip, void *buf, size_t n);

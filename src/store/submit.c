@@ -225,6 +225,37 @@ bool store_submit(StoreChannel *ch, StoreRequest *req)
         return complete;
 }
 
+bool store_lend(StoreChannel *ch, uint64_t offset, uint64_t length, StoreLoan *ret)
+{
+        Store *s = ch->store;
+        uint64_t end;
+
+        if (!s->ops->lend || store_is_gone(s) || ADD_OVERFLOW(offset, length, &end) ||
+            end > store_size(s) || !s->ops->lend(s, offset, length, ret))
+                return false;
+        set_busy(ch, 1);
+        return true;
+}
+
+void store_loan_end(StoreChannel *ch)
+{
+        set_busy(ch, -1);
+}
+
+int store_loan_read(const StoreLoan *loan, uint64_t skip, void *buf, size_t n)
+{
+        ssize_t k;
+
+        if (loan->memory) {
+                memcpy(buf, loan->memory + skip, n);
+                return 0;
+        }
+        k = pread(loan->fd, buf, n, (off_t)(loan->offset + skip));
+        if (k < 0)
+                return -errno;
+        return (size_t)k == n ? 0 : -ERANGE;
+}
+
 void store_cancel(StoreRequest *req)
 {
         StoreChannel *ch = req->channel;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "fake-iscsi.h"
 
+#include <glib.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 #include "iscsi/iscsi.h"
@@ -25,7 +27,8 @@ struct Conn {
         uint64_t session;
         IscsiClaim claim;
         LoopTask ask; /* the claim, outside conn_got() */
-        bool logging_in, claiming, named, finished, closed;
+        bool logging_in, claiming, named, finished, closed, takes_files;
+        ConnFile file; /* behind out */
         uint8_t *out;
         size_t n_out, out_size;
 };
@@ -201,6 +204,18 @@ static void events(Conn *c)
         }
 }
 
+static void add_file(Conn *c, size_t real)
+{
+        static uint8_t page[4096];
+
+        g_assert_true(c->takes_files);
+        c->file = (ConnFile){ memfd_create("fake", MFD_CLOEXEC), 0, FAKE_FILE };
+        for (size_t i = 0; i < real / sizeof(page); i++) {
+                memset(page, (int)i, sizeof(page));
+                g_assert_cmpint(write(c->file.fd, page, sizeof(page)), ==, sizeof(page));
+        }
+}
+
 static void byte(Conn *c, uint8_t b)
 {
         static const uint8_t megabyte[MIB];
@@ -218,6 +233,10 @@ static void byte(Conn *c, uint8_t b)
         } else if (b == 'V') {
                 events(c);
                 put(c, "v", 1);
+        } else if (b == 'F' || b == 'S') {
+                b = (uint8_t)g_ascii_tolower(b);
+                put(c, &b, 1);
+                add_file(c, b == 'f' ? FAKE_FILE : FAKE_FILE / 2);
         } else if (b == 'M') {
                 put(c, megabyte, sizeof(megabyte));
         } else {
@@ -233,6 +252,16 @@ void conn_got(Conn *c, size_t n)
                 byte(c, c->worker->scratch[i]);
 }
 
+void conn_take_files(Conn *c)
+{
+        c->takes_files = true;
+}
+
+ConnFile conn_out_file(const Conn *c)
+{
+        return c->file;
+}
+
 size_t conn_out(Conn *c, struct iovec *iov, size_t max)
 {
         if (c->n_out == 0)
@@ -245,8 +274,14 @@ size_t conn_out(Conn *c, struct iovec *iov, size_t max)
 
 void conn_sent(Conn *c, size_t n)
 {
-        memmove(c->out, c->out + n, c->n_out - n);
-        c->n_out -= n;
+        size_t m = MIN(n, c->n_out);
+
+        memmove(c->out, c->out + m, c->n_out - m);
+        c->n_out -= m;
+        c->file.offset += n - m;
+        c->file.length -= n - m;
+        if (c->file.length == 0 && c->file.fd > 0)
+                c->file.fd = safe_close(c->file.fd);
 }
 
 bool conn_finished(const Conn *c)

@@ -255,6 +255,45 @@ static void test_back_pressure(World *w, gconstpointer data)
         (void)close(fd);
 }
 
+/* What is in a file comes behind what is in memory, whole, however slowly it is taken. */
+static void test_file(World *w, gconstpointer data)
+{
+        static uint8_t got[64 * 1024];
+        int fd = dial(w);
+
+        say(fd, "aF");
+        expect(fd, "af");
+        for (size_t at = 0; at < FAKE_FILE;) {
+                ssize_t k = recv(fd, got, MIN(sizeof(got), FAKE_FILE - at), 0);
+
+                g_assert_cmpint(k, >, 0);
+                for (ssize_t i = 0; i < k; i++, at++)
+                        if (got[i] != (uint8_t)(at / 4096))
+                                g_error("byte %zu of the file is %u", at, got[i]);
+                g_usleep(at < FAKE_FILE / 4 ? 1000 : 0);
+        }
+        say(fd, "b");
+        expect(fd, "b");
+        (void)close(fd);
+}
+
+/* Its length is on the wire when it turns out to be shorter: the connection breaks, and no other
+ * bytes are made up. */
+static void test_short_file(World *w, gconstpointer data)
+{
+        g_autofree uint8_t *got = g_malloc(FAKE_FILE + 1);
+        int fd = dial(w), other = dial(w);
+        ssize_t n;
+
+        say(fd, "S");
+        n = recv(fd, got, FAKE_FILE + 1, MSG_WAITALL);
+        g_assert_cmpint(n, ==, 1 + FAKE_FILE / 2);
+        say(other, "hello");
+        expect(other, "hello");
+        (void)close(fd);
+        (void)close(other);
+}
+
 /* Sessions spread over the workers, the connection moves with them, and what is sent at once
  * after the answer arrives there. */
 static void test_move(World *w, gconstpointer data)
@@ -536,6 +575,8 @@ int main(int argc, char *argv[])
         g_test_init(&argc, &argv, NULL);
         ADD("echo", test_echo);
         ADD("back-pressure", test_back_pressure);
+        ADD("file", test_file);
+        ADD("short-file", test_short_file);
         ADD("move", test_move);
         ADD("sessions", test_sessions);
         ADD("reinstatement", test_reinstatement);

@@ -105,7 +105,9 @@ static void do_read(Task *task)
         n = min_u32(n, task->in_expected);
         n -= min_u32(n, fake.short_by);
         task->in_length = n;
-        if (n > 0) {
+        if (fake.lend_fd > 0 && task->takes_file)
+                task->loan = (StoreLoan){ .fd = fake.lend_fd, .offset = lba * UINT64_C(512) };
+        else if (n > 0) {
                 task->in_buffer = buffer_new(fake.buffers, n);
                 g_assert_nonnull(task->in_buffer);
                 memcpy(task->in_buffer->data, fake.disk + lba * 512, n);

@@ -14,6 +14,7 @@ typedef struct FakeScsi {
         Budget budget;
         Loop *loop;
         uint8_t *disk;
+        int lend_fd;   /* a file like disk, from which READ is sent if the transport can; or 0 */
         bool hold;     /* tasks stay where they are: complete by fake_run() */
         bool gate;     /* writes do not ask for their data: until fake_run() */
         bool hold_tmf; /* done() comes by fake_run() */

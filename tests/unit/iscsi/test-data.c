@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <sys/mman.h>
+
 #include "tcp-peer.h"
 
 /* The TCP framer: chunks, digests, Data-In, aborts and peers that do not read. Data-Out is in
@@ -162,6 +164,108 @@ static void test_no_copy(void)
         g_assert_cmpuint(fake.n_live, ==, 2);
         n = conn_out(p->conn, iov, 1);
         g_assert_cmpuint(n, ==, 1);
+        world_done(&w);
+}
+
+/* ---- Data-In from a file ------------------------------------------------------------------- */
+
+/* The device server lends a file whose bytes are not those of its buffers. */
+static Peer *peer_with_file(World *w, const char *keys)
+{
+        Peer *p;
+
+        logged_in(w);
+        fake.lend_fd = memfd_create("disk", MFD_CLOEXEC);
+        for (unsigned i = 0; i < FAKE_BLOCKS / 2; i++) {
+                uint8_t page[1024];
+
+                memset(page, (int)(i % 251), sizeof(page));
+                g_assert_cmpint(write(fake.lend_fd, page, sizeof(page)), ==, sizeof(page));
+        }
+        p = peer_new(w, PEER_TCP);
+        conn_take_files(p->conn);
+        peer_login(p, keys);
+        return p;
+}
+
+static void read_megabyte(Peer *p, Result *ret)
+{
+        uint8_t bhs[BHS_SIZE];
+
+        command_bhs(p, bhs, 0xc0, 0x28, 2, 2048, MIB);
+        peer_send(p, bhs, NULL, 0, NULL, 0);
+        g_assert_true(peer_result(p, p->itt, ret));
+        g_assert_cmpuint(ret->length, ==, MIB);
+}
+
+static void test_file(void)
+{
+        static const size_t chunks[] = { 0, 13, 48, 65536, 100003 };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(chunks); i++) {
+                World w;
+                Peer *p = peer_with_file(&w, "MaxRecvDataSegmentLength=70000");
+                _result_ Result r = { 0 };
+
+                p->chunk = chunks[i];
+                read_megabyte(p, &r);
+                for (unsigned k = 0; k < MIB; k++)
+                        if (r.data[k] != (k / 1024 + 1) % 251)
+                                g_error("chunk %zu: byte %u is %u", chunks[i], k, r.data[k]);
+                g_assert_cmpuint(framer_of(p->conn)->queued, ==, 0);
+                (void)close(fake.lend_fd);
+                world_done(&w);
+        }
+}
+
+/* Not with digests, which must be those of the bytes that follow; not in small pieces. */
+static void test_no_file(void)
+{
+        static const char *const keys[] = { "DataDigest=CRC32C|MaxRecvDataSegmentLength=70000",
+                                            "MaxRecvDataSegmentLength=8192" };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
+                World w;
+                Peer *p = peer_with_file(&w, keys[i]);
+                _result_ Result r = { 0 };
+
+                p->data_digest = i == 0;
+                read_megabyte(p, &r);
+                g_assert_cmpmem(r.data, (int)r.length, fake.disk + 1024, r.length);
+                (void)close(fake.lend_fd);
+                world_done(&w);
+        }
+}
+
+/* The session ends with half of it sent: the rest of the PDU comes all the same. */
+static void test_end_inside_file(void)
+{
+        World w;
+        Peer *p = peer_with_file(&w, "MaxRecvDataSegmentLength=262144");
+        uint8_t bhs[BHS_SIZE];
+        struct iovec iov[8];
+        _pdu_ Pdu pdu = { 0 };
+        ConnFile file;
+
+        p->deaf = true;
+        for (unsigned i = 0; i < 2; i++) {
+                command_bhs(p, bhs, 0xc0, 0x28, 0, 256, 131072);
+                peer_send(p, bhs, NULL, 0, NULL, 0);
+        }
+        g_assert_cmpuint(conn_out(p->conn, iov, 8), ==, 1);
+        file = conn_out_file(p->conn);
+        g_assert_cmpuint(file.length, ==, 131072);
+        g_byte_array_append(p->in, iov[0].iov_base, (guint)iov[0].iov_len);
+        conn_sent(p->conn, iov[0].iov_len);
+        iscsi_worker_end_session(w.workers[0], p->conn->session->info.id, "test");
+        p->deaf = false;
+        (void)ftruncate(fake.lend_fd, 0);
+        peer_expect(p, OP_DATA_IN, &pdu);
+        g_assert_cmpuint(pdu.length, ==, 131072);
+        for (unsigned k = 0; k < pdu.length; k++)
+                if (pdu.data[k] != k / 1024)
+                        g_error("byte %u is %u", k, pdu.data[k]);
+        (void)close(fake.lend_fd);
         world_done(&w);
 }
 
@@ -440,6 +544,9 @@ int main(int argc, char **argv)
         g_test_add_func("/iscsi/data/chunks", test_chunks);
         g_test_add_func("/iscsi/data/data-in", test_data_in);
         g_test_add_func("/iscsi/data/no-copy", test_no_copy);
+        g_test_add_func("/iscsi/data/file", test_file);
+        g_test_add_func("/iscsi/data/no-file", test_no_file);
+        g_test_add_func("/iscsi/data/end-inside-file", test_end_inside_file);
         g_test_add_func("/iscsi/data/abort-while-data-comes", test_abort_while_data_comes);
         g_test_add_func("/iscsi/data/abort-inside-payload", test_abort_inside_payload);
         g_test_add_func("/iscsi/data/end-inside-pdu", test_end_inside_pdu);

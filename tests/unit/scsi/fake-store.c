@@ -7,7 +7,7 @@ struct Store {
         StoreCaps caps;
         StoreIdentity identity;
         uint8_t *data;
-        bool hold;
+        bool hold, lends;
         unsigned fail_ops;
         int fail_error;
         uint64_t max_delay;
@@ -119,6 +119,11 @@ void fake_store_delay(Store *s, uint64_t max_ns)
         s->max_delay = max_ns;
 }
 
+void fake_store_lend(Store *s)
+{
+        s->lends = true;
+}
+
 void fake_store_identity(Store *s, uint64_t a)
 {
         s->identity = (StoreIdentity){ .kind = 1, .a = a };
@@ -203,6 +208,24 @@ bool store_submit(StoreChannel *ch, StoreRequest *req)
 void store_cancel(StoreRequest *req)
 {
         req->channel->store->stats.cancelled++;
+}
+
+bool store_lend(StoreChannel *ch, uint64_t offset, uint64_t length, StoreLoan *ret)
+{
+        Store *s = ch->store;
+
+        if (!s->lends || offset + length > s->caps.size)
+                return false;
+        *ret = (StoreLoan){ .memory = s->data + offset, .fd = -1 };
+        ch->pending++;
+        s->busy++;
+        return true;
+}
+
+void store_loan_end(StoreChannel *ch)
+{
+        ch->pending--;
+        ch->store->busy--;
 }
 
 Store *store_ref(Store *s)

@@ -25,6 +25,7 @@ unsigned fake_store_held(const Store *s);
 /* Requests of a kind (NULL-free bit mask of 1 << StoreOp) that fail with error; 0: none. */
 void fake_store_fail(Store *s, unsigned ops, int error);
 void fake_store_delay(Store *s, uint64_t max_ns); /* 0: completes inside submit */
+void fake_store_lend(Store *s);                   /* from now on */
 void fake_store_identity(Store *s, uint64_t a);   /* the same thing as every other with this */
 FakeStats fake_store_stats(const Store *s);
 unsigned fake_stores(void); /* not yet freed */

@@ -184,14 +184,20 @@ static void finish(LoopTask *task)
                 command_free(c);
 }
 
+void command_let_go(Command *c)
+{
+        c->finish = (LoopTask){ .run = finish };
+        loop_post(c->task.nexus->worker->loop, &c->finish);
+}
+
 static void end(Command *c, Outcome outcome)
 {
         g_assert_cmpint(c->outcome, ==, PENDING);
         c->outcome = outcome;
         if (c->over_now)
                 c->over_now(c);
-        c->finish = (LoopTask){ .run = finish };
-        loop_post(c->task.nexus->worker->loop, &c->finish);
+        if (!c->keeps)
+                command_let_go(c);
 }
 
 static void op_complete(Task *task)

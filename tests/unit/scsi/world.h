@@ -48,6 +48,7 @@ struct Command {
         size_t in_length;
         bool holds_data;              /* Data-Out stays away until command_send_data() */
         bool asked;                   /* get_data() was called */
+        bool keeps;                   /* no task_release() until command_let_go() */
         void (*over_now)(Command *c); /* from inside complete() and aborted() */
         bool free_when_over;
         void *userdata;
@@ -61,6 +62,7 @@ void command_out(Command *c, const void *data, size_t n);
 void command_in(Command *c, size_t n);
 void command_start(Command *c);
 void command_send_data(Command *c);
+void command_let_go(Command *c);
 void command_wait(Command *c);
 void command_free(Command *c); /* over */
 
