@@ -215,6 +215,7 @@ static int open_manager(Daemon *d)
         engine_config_default(&config.engine);
         if (o->workers > 0)
                 config.engine.workers = o->workers;
+        config.engine.spin = o->spin * NSEC_PER_USEC;
         return manager_new(d->loop, &config, &d->manager);
 }
 

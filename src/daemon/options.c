@@ -12,12 +12,13 @@
 #define STATE_DIR "/var/lib/tgt"
 #define RUNTIME_DIR "/run/tgt"
 #define WORKERS_MAX 64
+#define SPIN_MAX 10000
 #define CONTROL_PORT_MAX INT16_MAX
 
 typedef struct Given {
         char *config_dir, *state_dir, *runtime_dir, *bus, *control_socket, *opener;
         char **portals, **rest;
-        int workers, control_port;
+        int workers, spin, control_port;
         gboolean debug, version;
 } Given;
 
@@ -51,6 +52,8 @@ static int parse_given(Given *g, int argc, char **argv)
                   "Ask tgtd-open at PATH for what may not be opened; none: do not ask", "PATH" },
                 { "workers", 0, 0, G_OPTION_ARG_INT, &g->workers,
                   "Threads that serve initiators (one per core)", "N" },
+                { "spin", 0, 0, G_OPTION_ARG_INT, &g->spin,
+                  "Poll so long before a thread sleeps: latency for processor time (0)", "USEC" },
                 { "debug", 'd', 0, G_OPTION_ARG_NONE, &g->debug, "Log more", NULL },
                 { "version", 0, 0, G_OPTION_ARG_NONE, &g->version, "Print the version", NULL },
                 { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &g->rest, NULL, NULL },
@@ -99,9 +102,12 @@ static int take_numbers(const Given *g, Options *o)
 {
         if (g->workers < 0 || g->workers > WORKERS_MAX)
                 return complain("--workers: expected a number from 1 to %s", "64");
+        if (g->spin < 0 || g->spin > SPIN_MAX)
+                return complain("--spin: expected microseconds from 0 to %s", "10000");
         if (g->control_port < 0 || g->control_port > CONTROL_PORT_MAX)
                 return complain("--control-port: expected a number from 0 to %s", "32767");
         o->workers = (unsigned)g->workers;
+        o->spin = (unsigned)g->spin;
         o->debug = g->debug;
         return 0;
 }

@@ -14,6 +14,7 @@ typedef struct Options {
         SockAddr *portals;
         size_t n_portals;
         unsigned workers;
+        unsigned spin; /* us */
         bool debug;
 } Options;
 

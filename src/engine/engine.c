@@ -103,7 +103,7 @@ static int make_workers(Engine *e, const EngineConfig *config)
                 w->index = i;
                 w->workers = e->workers;
                 w->control = e->control;
-                r = worker_init(w, e->jobs, &e->budget, keep, &config->iscsi, &config->scsi);
+                r = worker_init(w, e->jobs, &e->budget, keep, config);
                 if (r < 0)
                         return r;
         }

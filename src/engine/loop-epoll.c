@@ -16,6 +16,7 @@ typedef struct EpollLoop {
         Loop loop;
         int epoll_fd, wake_fd;
         uint64_t now;
+        uint64_t spin, busy_at; /* ns; busy_at: the last turn that had something to do */
         JobPool *jobs;
         bool kick_jobs, stop;
         uint64_t jobs_begun;  /* when it was last looked */
@@ -66,6 +67,13 @@ static void op_post(Loop *loop, LoopTask *task)
         /* The counter cannot reach its end: a write follows a sleep. */
         if (head == ASLEEP)
                 (void)!write(l->wake_fd, &one, sizeof(one));
+}
+
+static bool inbox_has(const EpollLoop *l)
+{
+        const LoopTask *head = __atomic_load_n(&l->inbox, __ATOMIC_RELAXED);
+
+        return head && head != ASLEEP;
 }
 
 static LoopTask *inbox_take(EpollLoop *l)
@@ -361,12 +369,14 @@ void epoll_loop_turn(Loop *loop, bool may_sleep)
         EpollLoop *l = epoll_loop(loop);
         int timeout = 0, n;
 
-        if (may_sleep && fall_asleep(l))
+        if (may_sleep && l->now - l->busy_at >= l->spin && fall_asleep(l))
                 timeout = wait_time(l);
         n = epoll_wait(l->epoll_fd, l->events, EVENTS_MAX, timeout);
         l->n_events = MAX(n, 0); /* EINTR: a turn without events */
         l->at_event = -1;
         l->now = clock_now();
+        if (n > 0 || inbox_has(l))
+                l->busy_at = l->now;
         run_timers(l);
         run_ready(l);
         run_posted(l);
@@ -420,6 +430,11 @@ int epoll_loop_new(unsigned index, JobPool *jobs, Loop **ret)
         }
         *ret = &l->loop;
         return 0;
+}
+
+void epoll_loop_spin(Loop *loop, uint64_t ns)
+{
+        epoll_loop(loop)->spin = ns;
 }
 
 Loop *epoll_loop_free(Loop *loop)

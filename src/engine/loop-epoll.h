@@ -11,6 +11,10 @@
 /* jobs is the pool behind loop_job(). */
 int epoll_loop_new(unsigned index, JobPool *jobs, Loop **ret);
 Loop *epoll_loop_free(Loop *loop); /* its thread has ended */
+/* Asks for events over and over for ns after the last one before it sleeps: a wake-up saved where
+ * an answer is about to come, for processor time. 0, the default: sleeps at once. Before it runs.
+ */
+void epoll_loop_spin(Loop *loop, uint64_t ns);
 
 /* Turns until epoll_loop_stop(), on the calling thread, which is the loop's from then on. */
 void epoll_loop_run(Loop *loop);

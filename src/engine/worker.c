@@ -98,7 +98,7 @@ static void stop_run(LoopTask *task)
 }
 
 int worker_init(Worker *w, JobPool *jobs, Budget *budget, size_t keep_bytes,
-                const IscsiLimits *iscsi_limits, const ScsiLimits *scsi_limits)
+                const EngineConfig *config)
 {
         ScsiHost scsi_host = { .event = scsi_event, .userdata = w };
         int r;
@@ -108,14 +108,15 @@ int worker_init(Worker *w, JobPool *jobs, Budget *budget, size_t keep_bytes,
         r = epoll_loop_new(w->index, jobs, &w->loop);
         if (r < 0)
                 return r;
+        epoll_loop_spin(w->loop, config->spin);
         r = buffer_pool_new(budget, keep_bytes, &w->buffers);
         if (r < 0)
                 return r;
         buffer_pool_set_loop(w->buffers, w->loop);
-        r = scsi_worker_new(w->loop, w->buffers, scsi_limits, &scsi_host, &w->scsi);
+        r = scsi_worker_new(w->loop, w->buffers, &config->scsi, &scsi_host, &w->scsi);
         if (r < 0)
                 return r;
-        return iscsi_worker_new(w->loop, w->scsi, iscsi_limits, &iscsi_host_ops, w, &w->iscsi);
+        return iscsi_worker_new(w->loop, w->scsi, &config->iscsi, &iscsi_host_ops, w, &w->iscsi);
 }
 
 static void *worker_main(void *arg)

@@ -5,6 +5,7 @@
 
 #include "engine/acceptor.h"
 #include "engine/control.h"
+#include "engine/engine.h"
 #include "engine/jobs.h"
 #include "engine/registrar.h"
 
@@ -34,7 +35,7 @@ struct Worker {
 
 /* Everything but the thread. index and the shared fields are set. */
 int worker_init(Worker *w, JobPool *jobs, Budget *budget, size_t keep_bytes,
-                const IscsiLimits *iscsi_limits, const ScsiLimits *scsi_limits);
+                const EngineConfig *config);
 int worker_start(Worker *w);
 /* Ends the thread and waits for it. */
 void worker_stop(Worker *w);

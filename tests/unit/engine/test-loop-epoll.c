@@ -30,12 +30,18 @@ static void stop_run(LoopTask *task)
         epoll_loop_stop(t->loop);
 }
 
-static void thread_start(Thread *t)
+static void thread_start_spinning(Thread *t, uint64_t ns)
 {
         *t = (Thread){ .stop.run = stop_run };
         g_assert_cmpint(jobs_new(8, NSEC_PER_SEC, &t->jobs), ==, 0);
         g_assert_cmpint(epoll_loop_new(0, t->jobs, &t->loop), ==, 0);
+        epoll_loop_spin(t->loop, ns);
         t->thread = g_thread_new("loop", thread_main, t);
+}
+
+static void thread_start(Thread *t)
+{
+        thread_start_spinning(t, 0);
 }
 
 static void thread_stop(Thread *t)
@@ -212,6 +218,21 @@ static void test_idle(void)
         thread_stop(&t);
 }
 
+/* It polls for as long as it was told after the last thing to do, then it sleeps. */
+static void test_spin(void)
+{
+        guint64 before, after;
+        Thread t;
+
+        thread_start_spinning(&t, 100 * NSEC_PER_MSEC);
+        before = cpu_of(&t);
+        g_usleep(400 * 1000);
+        after = cpu_of(&t);
+        g_assert_cmpuint(after - before, >, 5 * NSEC_PER_MSEC);
+        g_assert_cmpuint(after - before, <, 150 * NSEC_PER_MSEC);
+        thread_stop(&t);
+}
+
 /* ---- timers against a model ---- */
 
 #define N_TIMERS 500
@@ -276,6 +297,7 @@ int main(int argc, char *argv[])
         g_test_add_func("/loop-epoll/posters", test_posters);
         g_test_add_func("/loop-epoll/ping-pong", test_ping_pong);
         g_test_add_func("/loop-epoll/idle", test_idle);
+        g_test_add_func("/loop-epoll/spin", test_spin);
         g_test_add_func("/loop-epoll/timer-model", test_timer_model);
         return g_test_run();
 }
