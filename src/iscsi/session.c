@@ -8,6 +8,9 @@
 /* Full feature phase: CmdSN, NOP, logout, and the end of sessions. */
 
 #define LOGOUT_TIMEOUT (5 * NSEC_PER_SEC) /* for an initiator that does not read */
+/* Idle sessions are looked after together, ten times a second at most: waking up for each of them
+ * costs three times as much as what is then done. */
+#define IDLE_SLOT (100 * NSEC_PER_MSEC)
 
 /* ---- sessions ----------------------------------------------------------------------------- */
 
@@ -233,7 +236,8 @@ void session_arm_timer(Conn *c)
 
         c->received = false;
         if (s > 0)
-                loop_timer_in(c->loop, &c->timer, s * NSEC_PER_SEC);
+                loop_timer_at(c->loop, &c->timer,
+                              ROUND_UP(loop_now(c->loop) + s * NSEC_PER_SEC, IDLE_SLOT));
         else
                 loop_timer_cancel(c->loop, &c->timer);
 }
