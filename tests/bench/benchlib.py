@@ -2,6 +2,7 @@
 """What the benchmarks share: the two targets, the load generator, medians and their noise."""
 import contextlib
 import datetime
+import errno
 import json
 import math
 import os
@@ -9,16 +10,20 @@ import platform
 import re
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
+import tgt  # noqa: E402
+
 STGT_CONTROL = 17  # its control port: not the one of an stgt that may run here
 PREFIX = "iqn.2026-01.org.tgt1.bench:"
 PLACES = {"tmpfs": "/dev/shm", "disk": "/var/tmp"}
-BUILD = "build"
 
 
 def fail(text):
@@ -26,14 +31,27 @@ def fail(text):
 
 
 def program(*parts):
-    path = os.path.join(BUILD, *parts)
+    path = os.path.join(tgt.BUILD, *parts)
     if not os.access(path, os.X_OK):
         fail(f"{path} is missing")
     return path
 
 
-def tgtd_path():
-    return program("src", "daemon", "tgtd")
+def alone():
+    """Until this process ends no other benchmark begins on this machine: it would measure both."""
+    lock = socket.socket(socket.AF_UNIX)
+    said = False
+    while True:
+        try:
+            lock.bind("\0tgt-bench")
+            return lock
+        except OSError as e:
+            if e.errno != errno.EADDRINUSE:
+                raise
+        if not said:
+            print("another benchmark runs here: waiting for its end", file=sys.stderr)
+            said = True
+        time.sleep(1)
 
 
 @contextlib.contextmanager
@@ -63,13 +81,13 @@ class Stgt:
     targets agree to digests that an initiator asks for, which by default they do not."""
     name = "stgt"
 
-    def __init__(self, directory, port, units, digests=False):
+    def __init__(self, directory, units, digests=False):
         self.env = {**os.environ, "TGT_IPC_SOCKET": os.path.join(directory, "stgt")}
-        self.port = port
+        self.port = tgt.free_port()
         with open(os.path.join(directory, "stgt.log"), "wb") as log:
             self.process = subprocess.Popen(
                 ["/usr/sbin/tgtd", "-f", "-C", str(STGT_CONTROL), "--iscsi",
-                 f"portal=127.0.0.1:{port}"], env=self.env, stdout=log, stderr=log)
+                 f"portal=127.0.0.1:{self.port}"], env=self.env, stdout=log, stderr=log)
         try:
             self.set_up(units, digests)
         except BaseException:
@@ -104,7 +122,7 @@ class Ours:
     """units: [(name, store, path)]; a path of NONE is a unit in memory of mib MiB."""
     name = "tgtd"
 
-    def __init__(self, directory, port, units, args=(), mib=1024, extra=""):
+    def __init__(self, directory, units, args=(), mib=1024, extra=""):
         config = os.path.join(directory, "etc")
         os.makedirs(os.path.join(config, "targets.d"))
         with open(os.path.join(config, "targets.d", "bench.conf"), "w") as f:
@@ -112,12 +130,11 @@ class Ours:
                 size = f"  size {mib}M\n" if path == "NONE" else ""
                 f.write(f"<target {PREFIX}{name}>\n <backing-store {path}>\n  bs-type {store}\n"
                         f"{size} </backing-store>\n initiator-address ALL\n{extra}</target>\n")
-        self.port = port
-        self.control = os.path.join(directory, "run", "control")
+        self.port = tgt.free_port()
         with open(os.path.join(directory, "tgtd.log"), "wb") as log:
             self.process = subprocess.Popen(
-                [tgtd_path(), f"--config-dir={config}", f"--state-dir={directory}/state",
-                 f"--runtime-dir={directory}/run", f"--portal=127.0.0.1:{port}", "--bus=none",
+                [tgt.TGTD, f"--config-dir={config}", f"--state-dir={directory}/state",
+                 f"--runtime-dir={directory}/run", f"--portal=127.0.0.1:{self.port}", "--bus=none",
                  *args], stdout=log, stderr=log)
 
     def stop(self):
@@ -157,8 +174,10 @@ def load_start(server, target, **options):
 
 
 def load(server, target, **options):
-    return load_result(load_start(server, target, **options),
-                       f"{server.name} {target} {options}")
+    result = load_result(load_start(server, target, **options), f"{target} {options}")
+    if server.process.poll() is not None:
+        fail(f"the target ended: exit {server.process.returncode}")
+    return result
 
 
 def wait_for(server, target):
@@ -224,7 +243,7 @@ def first_line(path, key=None):
 
 def machine():
     stgt = subprocess.run(["/usr/sbin/tgtadm", "-V"], capture_output=True, text=True, check=False)
-    ours = subprocess.run([tgtd_path(), "--version"], capture_output=True, text=True, check=False)
+    ours = subprocess.run([tgt.TGTD, "--version"], capture_output=True, text=True, check=False)
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
         "cpu": first_line("/proc/cpuinfo", "model name"),

@@ -17,10 +17,18 @@ import tempfile
 import time
 import traceback
 
-BUILD = os.environ.get("TGT_BUILD") or os.path.join(os.getcwd(), "build")
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TGTD = os.path.join(BUILD, "src", "daemon", "tgtd")
-TGTCTL = os.path.join(BUILD, "src", "ctl", "tgtctl")
+
+
+def use_build(directory):
+    """Which build is tested; else TGT_BUILD, or ./build."""
+    global BUILD, TGTD, TGTCTL
+    BUILD = os.path.abspath(directory)
+    TGTD = os.path.join(BUILD, "src", "daemon", "tgtd")
+    TGTCTL = os.path.join(BUILD, "src", "ctl", "tgtctl")
+
+
+use_build(os.environ.get("TGT_BUILD") or "build")
 LIB = os.path.join(SOURCE, "tests", "lib")
 NAME = "iqn.2026-01.org.example:disk"
 INITIATOR = "iqn.2026-01.org.example:initiator"
