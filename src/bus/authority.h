@@ -12,6 +12,7 @@
 #define ACTION_ACCOUNT "org.tgt1.account.manage"
 #define ACTION_SESSION "org.tgt1.session.end"
 #define ACTION_PORTAL "org.tgt1.portal.manage"
+#define ACTION_DAEMON "org.tgt1.daemon.control"
 #define ACTION_RELOAD "org.tgt1.reload"
 /* in addition to that of the method */
 #define ACTION_ANY_PATH "org.tgt1.use-any-path"

@@ -81,6 +81,7 @@ struct Call {
         Edit edit; /* also target and LUN that the call is about, for polkit */
         EditOptions options;
         bool with_secrets, with_identities;
+        bool flag;              /* of the methods that switch something */
         char *initiator, *uuid; /* details for polkit; uuid: the unit */
         uint64_t session;
         char *name, *text; /* of VerifyText; text: also store options */

@@ -483,6 +483,72 @@ int edit_remove_discovery_account(Desired *d, void *userdata, BusError *e)
                             e);
 }
 
+/* Accounts that no target asks for, until they are bound: tgtadm's. */
+int edit_new_account(Desired *d, void *userdata, BusError *e)
+{
+        const Edit *edit = userdata;
+        guint i;
+
+        if (check_account(edit, e) < 0)
+                return -1;
+        if (find_account(d->accounts, edit->user, &i))
+                return bus_error_set(e, ERROR_EXISTS, "There is an account %s already", edit->user);
+        g_ptr_array_add(d->accounts, account_spec_new(edit->user, edit->secret));
+        return 0;
+}
+
+int edit_delete_account(Desired *d, void *userdata, BusError *e)
+{
+        const Edit *edit = userdata;
+        guint i;
+
+        if (!find_account(d->accounts, edit->user, &i))
+                return bus_error_set(e, ERROR_NOT_FOUND, "There is no account %s", edit->user);
+        g_ptr_array_remove_index(d->accounts, i);
+        return 0;
+}
+
+static int bind_to(GPtrArray *incoming, AccountSpec **outgoing, const Edit *edit, const char *of,
+                   BusError *e)
+{
+        guint i;
+
+        if (STREQ(edit->direction, DIRECTION_OUTGOING) && *outgoing)
+                return bus_error_set(e, ERROR_EXISTS, "%s has the outgoing account %s already", of,
+                                     (*outgoing)->user);
+        if (STREQ(edit->direction, DIRECTION_INCOMING) && find_account(incoming, edit->user, &i))
+                return bus_error_set(e, ERROR_EXISTS, "%s has the account %s already", of,
+                                     edit->user);
+        put_account(incoming, outgoing, edit);
+        return 0;
+}
+
+int edit_bind_account(Desired *d, void *userdata, BusError *e)
+{
+        Edit *edit = userdata;
+        const AccountSpec *known;
+        TargetSpec *t = NULL;
+        guint i;
+
+        if (edit->target) {
+                t = find_target(d, edit, e);
+                if (!t)
+                        return -1;
+        }
+        known = find_account(d->accounts, edit->user, &i);
+        if (known) {
+                wipe(&edit->secret);
+                edit->secret = g_strdup(known->secret);
+        }
+        if (!edit->secret)
+                return bus_error_set(e, ERROR_NOT_FOUND, "There is no account %s", edit->user);
+        if (!t)
+                return bind_to(d->discovery_incoming, &d->discovery_outgoing, edit, "discovery", e);
+        if (bind_to(t->incoming, &t->outgoing, edit, t->name, e) < 0)
+                return -1;
+        return verify_target(t, e);
+}
+
 /* ---- portals ---- */
 
 static int normalize_portal(Edit *edit, BusError *e)

@@ -39,6 +39,10 @@ EditFunc edit_add_lun, edit_remove_lun, edit_set_lun;
 EditFunc edit_allow, edit_deny;
 EditFunc edit_add_account, edit_remove_account;
 EditFunc edit_add_discovery_account, edit_remove_discovery_account;
+EditFunc edit_new_account, edit_delete_account;
+/* secret: that of an account of this name elsewhere, or NULL; one of Desired.accounts comes first.
+ * target NULL: discovery. */
+EditFunc edit_bind_account;
 EditFunc edit_add_portal, edit_remove_portal;
 
 /* What an edit of e->target would newly open: runs it over a copy of that target alone and appends

@@ -107,6 +107,7 @@ typedef struct UnitInfo {
         uint64_t size;       /* bytes */
         uint32_t block_size;
         bool readonly;
+        bool prevented, write_protected; /* by initiators: removal of the medium, and SWP */
         const char *scsi_id, *serial, *vendor, *product, *revision, *naa; /* naa as hex */
         uint64_t reads, writes, others, read_bytes, write_bytes, errors, in_flight, ghosts;
 } UnitInfo;
@@ -134,7 +135,7 @@ typedef struct SessionInfo {
         uint64_t id;
         const char *target; /* "" in discovery */
         const char *initiator, *alias, *peer, *portal;
-        uint16_t tsih;
+        uint16_t tsih, cid;
         const char *isid; /* 12 hex digits */
         unsigned worker;
         bool discovery, header_digest, data_digest;
@@ -159,6 +160,16 @@ typedef struct PortalInfo {
         const char *source; /* "socket unit", "command line", "fragment", "command" */
 } PortalInfo;
 size_t manager_portals(const Manager *m, PortalInfo *ret, size_t max);
+
+/* What is said to the process and to no file; it ends with it. */
+bool manager_is_offline(const Manager *m); /* connections are closed as soon as they come */
+void manager_set_offline(Manager *m, const Caller *caller, bool offline);
+bool manager_is_debugging(const Manager *m);
+void manager_set_debugging(Manager *m, const Caller *caller, bool debugging);
+/* The file of the administrator that is read first, as it was named; NULL: none. */
+const char *manager_targets_conf(const Manager *m);
+/* Ends the process, soon, as SIGTERM does. */
+void manager_quit(Manager *m, const Caller *caller);
 
 /* The bus's side: called by the manager when something changed. Signals are coalesced by the bus.
  */

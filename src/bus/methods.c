@@ -161,6 +161,116 @@ int parse_account_object(Call *call, const ObjectRef *object, sd_bus_message *m,
         return parse_options(call, object, m, e);
 }
 
+int parse_new_account(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        if (read_text(m, "user", &call->edit.user, e) < 0 ||
+            read_text(m, "secret", &call->edit.secret, e) < 0)
+                return -1;
+        return parse_options(call, object, m, e);
+}
+
+int parse_delete_account(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        if (read_text(m, "user", &call->edit.user, e) < 0)
+                return -1;
+        return parse_options(call, object, m, e);
+}
+
+static const char *secret_in(const GPtrArray *accounts, const char *user)
+{
+        for (guint i = 0; i < accounts->len; i++) {
+                const AccountSpec *a = g_ptr_array_index(accounts, i);
+
+                if (STREQ(a->user, user))
+                        return a->secret;
+        }
+        return NULL;
+}
+
+/* Of an account that a fragment gives to some target: in stgt there is one set of accounts. */
+static const char *secret_elsewhere(const Desired *d, const char *user)
+{
+        const char *secret = secret_in(d->discovery_incoming, user);
+        GHashTableIter iter;
+        gpointer value;
+
+        g_hash_table_iter_init(&iter, d->targets);
+        while (!secret && g_hash_table_iter_next(&iter, NULL, &value)) {
+                const TargetSpec *t = value;
+
+                secret = secret_in(t->incoming, user);
+                if (!secret && t->outgoing && STREQ(t->outgoing->user, user))
+                        secret = t->outgoing->secret;
+        }
+        return secret;
+}
+
+int parse_bind_account(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        char why[256] = "";
+        const char *target;
+        int r = sd_bus_message_read(m, "s", &target);
+
+        if (r < 0)
+                return read_failed(r, e);
+        if (*target && iscsi_name_normalize(target, &call->edit.target, why, sizeof(why)) < 0)
+                return bus_error_set(e, ERROR_INVALID, "%s: %s", target, why);
+        if (parse_account_name(call, object, m, e) < 0)
+                return -1;
+        call->edit.secret =
+                g_strdup(secret_elsewhere(manager_desired(call->server->manager), call->edit.user));
+        return 0;
+}
+
+/* ---- the daemon itself ---- */
+
+int parse_flag(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        int flag, r = sd_bus_message_read(m, "b", &flag);
+
+        if (r < 0)
+                return read_failed(r, e);
+        call->flag = flag;
+        return read_options(call, m, e);
+}
+
+void run_set_offline(Call *call)
+{
+        Caller caller = call_caller(call);
+
+        manager_set_offline(call->server->manager, &caller, call->flag);
+        call_answer(call, call_new_reply(call), 0);
+}
+
+void run_set_debugging(Call *call)
+{
+        Caller caller = call_caller(call);
+
+        manager_set_debugging(call->server->manager, &caller, call->flag);
+        call_answer(call, call_new_reply(call), 0);
+}
+
+int parse_quit(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        return read_options(call, m, e);
+}
+
+void run_quit(Call *call)
+{
+        const Desired *d = manager_desired(call->server->manager);
+        Caller caller = call_caller(call);
+        guint n = g_hash_table_size(d->targets);
+
+        if (n > 0 && !call->options.force) {
+                call_fail_named(call, ERROR_IN_USE,
+                                "%u target%s served; delete %s first, or use the option force", n,
+                                n == 1 ? " is" : "s are", n == 1 ? "it" : "them");
+                return;
+        }
+        manager_quit(call->server->manager, &caller);
+        call_answer(call, call_new_reply(call), 0);
+}
+
 int reply_target(const Call *call, sd_bus_message *reply)
 {
         return append_path(reply, path_of_target(call->edit.target));

@@ -12,11 +12,14 @@ CallParse parse_options, parse_verify, parse_verify_text, parse_dump;
 CallParse parse_add_lun, parse_lun, parse_set_lun, parse_set;
 CallParse parse_acl, parse_acl_object;
 CallParse parse_account, parse_account_name, parse_account_object;
+CallParse parse_new_account, parse_delete_account, parse_bind_account;
+CallParse parse_flag, parse_quit;
 CallParse parse_unit, parse_unit_options, parse_session;
 
 CallRun run_list_targets, run_list_units, run_list_sessions, run_list_portals;
 CallRun run_get_target, run_get_unit, run_get_session;
 CallRun run_reload, run_verify, run_verify_text, run_dump;
+CallRun run_set_offline, run_set_debugging, run_quit;
 CallRun run_refresh_unit, run_configure_unit, run_end_session;
 
 CallReply reply_target, reply_lun, reply_acl, reply_account, reply_portal;

@@ -72,6 +72,48 @@ GETTER(get_discovery_accounts)
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+static int append_user(sd_bus_message *m, GHashTable *seen, const AccountSpec *a)
+{
+        if (!a || !g_hash_table_add(seen, a->user))
+                return 0;
+        return append_text(m, a->user);
+}
+
+static int append_users(sd_bus_message *m, GHashTable *seen, const GPtrArray *accounts)
+{
+        int r = 0;
+
+        for (guint i = 0; r >= 0 && i < accounts->len; i++)
+                r = append_user(m, seen, g_ptr_array_index(accounts, i));
+        return r;
+}
+
+GETTER(get_accounts)
+{
+        const Desired *d = manager_desired(manager_of(userdata));
+        g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+        int r = sd_bus_message_open_container(reply, 'a', "s");
+
+        if (r >= 0)
+                r = append_users(reply, seen, d->accounts);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+GETTER(get_offline)
+{
+        return sd_bus_message_append(reply, "b", (int)manager_is_offline(manager_of(userdata)));
+}
+
+GETTER(get_debug)
+{
+        return sd_bus_message_append(reply, "b", (int)manager_is_debugging(manager_of(userdata)));
+}
+
+GETTER(get_targets_conf)
+{
+        return append_text(reply, manager_targets_conf(manager_of(userdata)));
+}
+
 /* clang-format off */
 const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
@@ -85,6 +127,11 @@ const sd_bus_vtable manager_vtable[] = {
                         SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("DiscoveryAccounts", "a(ss)", get_discovery_accounts, 0,
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+
+        SD_BUS_PROPERTY("Accounts", "as", get_accounts, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Offline", "b", get_offline, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Debug", "b", get_debug, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("TargetsConf", "s", get_targets_conf, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 
         SD_BUS_METHOD_WITH_ARGS("ListTargets", SD_BUS_ARGS("s", after, "u", max),
                                 SD_BUS_RESULT("a(sousuu)", targets), call_entry,
@@ -127,6 +174,24 @@ const sd_bus_vtable manager_vtable[] = {
                                 SD_BUS_ARGS("s", user, "s", direction, "a{sv}", options),
                                 SD_BUS_RESULT("as", changes), call_entry,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("AddAccount",
+                                SD_BUS_ARGS("s", user, "s", secret, "a{sv}", options),
+                                SD_BUS_RESULT("as", changes), call_entry,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("RemoveAccount", SD_BUS_ARGS("s", user, "a{sv}", options),
+                                SD_BUS_RESULT("as", changes), call_entry,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("BindAccount",
+                                SD_BUS_ARGS("s", target, "s", user, "s", direction, "a{sv}",
+                                            options),
+                                SD_BUS_RESULT("as", changes), call_entry,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SetOffline", SD_BUS_ARGS("b", offline, "a{sv}", options),
+                                SD_BUS_NO_RESULT, call_entry, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SetDebug", SD_BUS_ARGS("b", debug, "a{sv}", options),
+                                SD_BUS_NO_RESULT, call_entry, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Stop", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT,
+                                call_entry, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_ARGS("a{sv}", options),
                                 SD_BUS_RESULT("as", changes, "a(sussss)", problems), call_entry,
                                 SD_BUS_VTABLE_UNPRIVILEGED),

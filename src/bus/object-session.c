@@ -36,6 +36,7 @@ SESSION_TEXT(get_portal, portal)
 SESSION_TEXT(get_isid, isid)
 SESSION_NUMBER(get_id, "t", id)
 SESSION_NUMBER(get_tsih, "q", tsih)
+SESSION_NUMBER(get_cid, "q", cid)
 SESSION_NUMBER(get_worker, "u", worker)
 SESSION_NUMBER(get_header_digest, "b", header_digest)
 SESSION_NUMBER(get_data_digest, "b", data_digest)
@@ -69,6 +70,7 @@ const sd_bus_vtable session_vtable[] = {
         SD_BUS_PROPERTY("Peer", "s", get_peer, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Portal", "s", get_portal, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Tsih", "q", get_tsih, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Cid", "q", get_cid, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Isid", "s", get_isid, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Worker", "u", get_worker, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("HeaderDigest", "b", get_header_digest, 0, SD_BUS_VTABLE_PROPERTY_CONST),

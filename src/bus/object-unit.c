@@ -48,6 +48,27 @@ GETTER(get_thin)
         return sd_bus_message_append(reply, "b", (int)unit_of(userdata)->spec->thin);
 }
 
+GETTER(get_store_flags)
+{
+        const LunSpec *l = unit_of(userdata)->spec;
+
+        return sd_bus_message_append(reply, "s",
+                                     l->sync && l->direct ? "sync:direct"
+                                     : l->sync            ? "sync"
+                                     : l->direct          ? "direct"
+                                                          : "");
+}
+
+GETTER(get_prevented)
+{
+        return sd_bus_message_append(reply, "b", (int)unit_of(userdata)->prevented);
+}
+
+GETTER(get_write_protected)
+{
+        return sd_bus_message_append(reply, "b", (int)unit_of(userdata)->write_protected);
+}
+
 GETTER(get_write_cache)
 {
         return sd_bus_message_append(reply, "b", (int)unit_of(userdata)->spec->write_cache);
@@ -116,6 +137,9 @@ const sd_bus_vtable unit_vtable[] = {
         SD_BUS_PROPERTY("Thin", "b", get_thin, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("WriteCache", "b", get_write_cache, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Removable", "b", get_removable, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("StoreFlags", "s", get_store_flags, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("RemovalPrevented", "b", get_prevented, 0, 0),
+        SD_BUS_PROPERTY("SoftwareWriteProtect", "b", get_write_protected, 0, 0),
         SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Reason", "s", get_reason, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ScsiId", "s", get_scsi_id, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

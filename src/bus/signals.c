@@ -28,6 +28,7 @@ typedef struct Told {
         uint64_t generation;
         unsigned n_targets, n_sessions;
         size_t n_units;
+        bool offline, debugging;
 } Told;
 
 struct Signals {
@@ -165,13 +166,15 @@ static Told told_now(Manager *m)
                 .n_targets = g_hash_table_size(manager_desired(m)->targets),
                 .n_sessions = manager_n_sessions(m, NULL),
                 .n_units = manager_n_units(m),
+                .offline = manager_is_offline(m),
+                .debugging = manager_is_debugging(m),
         };
 }
 
 static void flush_manager(Signals *s)
 {
         Told now = told_now(s->server->manager), *old = &s->told;
-        const char *names[8];
+        const char *names[12];
         size_t n = 0;
 
         if (now.state != old->state)
@@ -182,9 +185,14 @@ static void flush_manager(Signals *s)
                 names[n++] = "NLogicalUnits";
         if (now.n_sessions != old->n_sessions)
                 names[n++] = "NSessions";
+        if (now.offline != old->offline)
+                names[n++] = "Offline";
+        if (now.debugging != old->debugging)
+                names[n++] = "Debug";
         if (now.generation != old->generation) {
                 names[n++] = "Generation";
                 names[n++] = "DiscoveryAccounts"; /* part of what is configured */
+                names[n++] = "Accounts";
         }
         names[n] = NULL;
         s->told = now;

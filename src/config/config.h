@@ -74,6 +74,8 @@ typedef struct LunSpec {
         char *uuid, *naa;      /* ours; NULL: generated and recorded. naa: 32 lower-case digits */
         bool stgt_identity;    /* identity stgt; verification turns it into scsi_id, scsi_sn, naa */
         GPtrArray *mode_pages; /* char*, stgt's syntax; may be empty */
+        GPtrArray *deferred;   /* ConfigParam*: of params, with ${tid} or ${lun}; empty once
+                                  verification has set them */
         Origin at;
 } LunSpec;
 
@@ -119,6 +121,7 @@ typedef struct Desired {
         GPtrArray *portals;            /* PortalSpec*: beside those of the socket unit */
         GPtrArray *discovery_incoming; /* AccountSpec* */
         AccountSpec *discovery_outgoing;
+        GPtrArray *accounts;            /* AccountSpec*: known by name, to be bound by tgtadm */
         GPtrArray *backing_directories; /* char*: paths below need no extra authority */
 } Desired;
 
@@ -191,7 +194,8 @@ int config_set(TargetSpec *t, LunSpec *l, const char *directive, const char *val
  * false if there is an error among them. Idempotent. */
 bool config_verify_target(TargetSpec *t, GPtrArray *problems);
 /* Everything that holds across targets (tids, identities, one configuration per backing store), and
- * the discovery accounts. Appends to problems; names at fault are added to bad (may be NULL). */
+ * the accounts outside of targets. Appends to problems; names at fault are added to bad (may be
+ * NULL). */
 bool config_verify(const Desired *d, GHashTable *bad, GPtrArray *problems);
 /* The lowest LUN >= 1 that t does not use; -ENOSPC. */
 int target_spec_free_lun(const TargetSpec *t, uint16_t *ret);
@@ -213,7 +217,7 @@ void desired_write(const Desired *d, bool with_secrets, GString *to);
 int config_save_target(const char *dir, const TargetSpec *t);
 /* Removes that file. 1: there was one, 0: there was none. */
 int config_forget_target(const char *dir, const char *name);
-/* The same for what is global (portals, discovery accounts, backing directories): writes what d has
+/* The same for what is global (portals, accounts, backing directories): writes what d has
  * of these, and removes the file if d has none. */
 #define CONFIG_GLOBALS_FILE "00-globals.conf"
 int config_save_globals(const char *dir, const Desired *d);
@@ -230,6 +234,7 @@ typedef enum ChangeKind {
         CHANGE_ADD_PORTAL,
         CHANGE_REMOVE_PORTAL,
         CHANGE_DISCOVERY, /* accounts */
+        CHANGE_ACCOUNTS,  /* those that are only known by name */
 } ChangeKind;
 
 typedef struct Change {

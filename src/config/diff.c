@@ -35,6 +35,7 @@ static const Phase phase_of[] = {
         [CHANGE_ADD_PORTAL] = PHASE_ADD_PORTAL,
         [CHANGE_REMOVE_PORTAL] = PHASE_REMOVE_PORTAL,
         [CHANGE_DISCOVERY] = PHASE_DISCOVERY,
+        [CHANGE_ACCOUNTS] = PHASE_DISCOVERY,
 };
 
 typedef struct Diff {
@@ -148,16 +149,20 @@ static void diff_portals(Diff *d, const Desired *a, const Desired *b, ChangeKind
         }
 }
 
-static bool discovery_equal(const Desired *a, const Desired *b)
+static bool accounts_equal(const GPtrArray *a, const GPtrArray *b)
 {
-        if (a->discovery_incoming->len != b->discovery_incoming->len ||
-            !account_spec_equal(a->discovery_outgoing, b->discovery_outgoing))
+        if (a->len != b->len)
                 return false;
-        for (guint i = 0; i < a->discovery_incoming->len; i++)
-                if (!account_spec_equal(a->discovery_incoming->pdata[i],
-                                        b->discovery_incoming->pdata[i]))
+        for (guint i = 0; i < a->len; i++)
+                if (!account_spec_equal(a->pdata[i], b->pdata[i]))
                         return false;
         return true;
+}
+
+static bool discovery_equal(const Desired *a, const Desired *b)
+{
+        return accounts_equal(a->discovery_incoming, b->discovery_incoming) &&
+               account_spec_equal(a->discovery_outgoing, b->discovery_outgoing);
 }
 
 static const TargetSpec *target_of(const Change *c)
@@ -191,6 +196,8 @@ GPtrArray *config_diff(const Desired *a, const Desired *b)
                 d.phases[i] = g_ptr_array_new();
         if (!discovery_equal(a, b))
                 (void)add(&d, CHANGE_DISCOVERY);
+        if (!accounts_equal(a->accounts, b->accounts))
+                (void)add(&d, CHANGE_ACCOUNTS);
         diff_portals(&d, a, b, CHANGE_REMOVE_PORTAL);
         diff_targets(&d, a, b);
         diff_portals(&d, b, a, CHANGE_ADD_PORTAL);
@@ -324,6 +331,9 @@ char *change_format(const Change *c)
                 break;
         case CHANGE_DISCOVERY:
                 g_string_append(s, "~ accounts of discovery");
+                break;
+        case CHANGE_ACCOUNTS:
+                g_string_append(s, "~ accounts of no target");
                 break;
         }
         return g_string_free(s, FALSE);

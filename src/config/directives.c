@@ -45,6 +45,11 @@ static const Directive table[] = {
           .values = "USER SECRET",
           .help = "CHAP in discovery sessions: the target proves that it knows the secret, if "
                   "asked." },
+        { "account", IN_GLOBAL, &type_incoming, G(accounts), .many = true, .values = "USER SECRET",
+          OURS,
+          .help = "A CHAP account that no target asks for yet: tgtadm makes such accounts, and "
+                  "binds "
+                  "them to targets." },
         { "backing-directory", IN_GLOBAL, &type_paths, G(backing_directories), .many = true,
           .values = "PATH", OURS,
           .help = "Backing stores below this directory can be added over D-Bus without the "
@@ -198,7 +203,9 @@ static const Directive table[] = {
           .help = "Serves this file or device instead of the one that backing-store names." },
         { "params", IN_LUN, &type_params, 0, .many = true, .values = "NAME=VALUE,...",
           .help = "Other directives of a LUN, on one line, such as "
-                  "thin_provisioning=1,rotation_rate=1." },
+                  "thin_provisioning=1,rotation_rate=1. ${lun} in a value is the number of the "
+                  "LUN, "
+                  "${tid} the controller_tid." },
         { NULL },
 };
 
@@ -353,6 +360,14 @@ bool text_has_control(const char *s)
         return false;
 }
 
+/* What is said later takes the place of what waits for the LUN's number. */
+static void forget_deferred(LunSpec *l, const char *name)
+{
+        for (guint i = 0; i < l->deferred->len; i++)
+                if (STREQ(((const ConfigParam *)l->deferred->pdata[i])->name, name))
+                        g_ptr_array_remove_index(l->deferred, i--);
+}
+
 int directive_set(Setting *s)
 {
         if (!s->directive->type)
@@ -364,6 +379,8 @@ int directive_set(Setting *s)
                 return setting_error(s, "control characters in the value");
         if (!g_utf8_validate(s->value, -1, NULL))
                 return setting_error(s, "the value is not UTF-8");
+        if (s->directive->where == IN_LUN)
+                forget_deferred(s->object, s->directive->name);
         return s->directive->type->set(s);
 }
 

@@ -60,6 +60,20 @@ static void destroy_target(void *t)
         target_spec_free(t);
 }
 
+GPtrArray *params_new(void)
+{
+        return g_ptr_array_new_with_free_func(destroy_param);
+}
+
+static void *copy_param(const void *p, void *userdata)
+{
+        const ConfigParam *o = p;
+        ConfigParam *n = config_param_new(o->name, o->value);
+
+        n->at = o->at;
+        return n;
+}
+
 /* ---- LUNs ------------------------------------------------------------------------------------ */
 
 typedef enum FieldKind { FIELD_BOOL, FIELD_INT, FIELD_U64, FIELD_STRING, FIELD_STRINGS } FieldKind;
@@ -119,6 +133,7 @@ LunSpec *lun_spec_new(void)
         l->online = true;
         l->lbppbe = l->la_lba = l->optimal_xfer_gran = l->optimal_xfer_len = l->rotation_rate = -1;
         l->mode_pages = strings_new();
+        l->deferred = params_new();
         return l;
 }
 
@@ -131,6 +146,7 @@ LunSpec *lun_spec_dup(const LunSpec *l)
                         *FIELD(n, i, char *) = g_strdup(*FIELD(l, i, char *const));
                 else if (lun_fields[i].kind == FIELD_STRINGS)
                         *FIELD(n, i, GPtrArray *) = strings_dup(*FIELD(l, i, GPtrArray *const));
+        n->deferred = g_ptr_array_copy(l->deferred, copy_param, NULL);
         return n;
 }
 
@@ -143,6 +159,7 @@ LunSpec *lun_spec_free(LunSpec *l)
                         g_free(*FIELD(l, i, char *));
                 else if (lun_fields[i].kind == FIELD_STRINGS)
                         strings_free(FIELD(l, i, GPtrArray *));
+        g_ptr_array_unref(l->deferred);
         g_free(l);
         return NULL;
 }
@@ -281,15 +298,6 @@ ConfigParam *config_param_free(ConfigParam *p)
         return NULL;
 }
 
-static void *copy_param(const void *p, void *userdata)
-{
-        const ConfigParam *o = p;
-        ConfigParam *n = config_param_new(o->name, o->value);
-
-        n->at = o->at;
-        return n;
-}
-
 /* Each name is there once; the order says nothing about their effect. */
 static bool params_equal(const GPtrArray *a, const GPtrArray *b)
 {
@@ -324,7 +332,7 @@ TargetSpec *target_spec_new(const char *name)
         t->addresses = strings_new();
         t->names = strings_new();
         t->incoming = accounts_new();
-        t->params = g_ptr_array_new_with_free_func(destroy_param);
+        t->params = params_new();
         return t;
 }
 
@@ -476,6 +484,7 @@ Desired *desired_new(void)
         d->targets = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, destroy_target);
         d->portals = g_ptr_array_new_with_free_func(destroy_portal);
         d->discovery_incoming = accounts_new();
+        d->accounts = accounts_new();
         d->backing_directories = strings_new();
         return d;
 }
@@ -495,6 +504,8 @@ Desired *desired_dup(const Desired *d)
                 g_ptr_array_add(n->discovery_incoming,
                                 account_spec_dup(d->discovery_incoming->pdata[i]));
         n->discovery_outgoing = account_spec_dup(d->discovery_outgoing);
+        for (guint i = 0; i < d->accounts->len; i++)
+                g_ptr_array_add(n->accounts, account_spec_dup(d->accounts->pdata[i]));
         for (guint i = 0; i < d->backing_directories->len; i++)
                 g_ptr_array_add(n->backing_directories, g_strdup(d->backing_directories->pdata[i]));
         return n;
@@ -508,6 +519,7 @@ Desired *desired_free(Desired *d)
         strings_free(&d->portals);
         strings_free(&d->discovery_incoming);
         account_spec_free(d->discovery_outgoing);
+        strings_free(&d->accounts);
         strings_free(&d->backing_directories);
         g_free(d);
         return NULL;

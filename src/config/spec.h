@@ -6,5 +6,8 @@
 /* Equal in effect but for the LUNs. */
 bool target_head_equal(const TargetSpec *a, const TargetSpec *b);
 
+/* An empty list of ConfigParam*. */
+GPtrArray *params_new(void);
+
 /* account_spec_free() as containers want it. */
 void destroy_account(void *a);

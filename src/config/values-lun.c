@@ -2,6 +2,8 @@
 #include <strings.h>
 
 #include "config/lexer.h"
+#include "config/problem.h"
+#include "config/spec.h"
 #include "config/values.h"
 
 #include "base/parse.h"
@@ -300,6 +302,72 @@ static bool is_changer_param(const char *key)
                                  "barcode|volume_tag|tid|media_home|dump");
 }
 
+/* stgt since 1.0.96: ${tid} and ${lun} in params are the numbers of the target and of the LUN. The
+ * latter is known when all LUNs are. */
+static int defer(Setting *s, const char *name, const char *value)
+{
+        LunSpec *l = s->object;
+        ConfigParam *p;
+
+        for (const char *at = value; (at = strstr(at, "${")); at++)
+                if (!g_str_has_prefix(at, "${tid}") && !g_str_has_prefix(at, "${lun}"))
+                        return setting_error(s, "%s: \"%.*s\": ${tid} or ${lun} expected", name,
+                                             (int)strcspn(at, "}") + 1, at);
+        p = config_param_new(name, value);
+        p->at = s->at;
+        g_ptr_array_add(l->deferred, p);
+        return 0;
+}
+
+static char *expand(const char *value, const TargetSpec *t, const LunSpec *l)
+{
+        GString *s = g_string_new(value);
+        char number[16];
+
+        (void)g_snprintf(number, sizeof(number), "%u", t->tid);
+        g_string_replace(s, "${tid}", number, 0);
+        (void)g_snprintf(number, sizeof(number), "%u", l->lun);
+        g_string_replace(s, "${lun}", number, 0);
+        return g_string_free(s, FALSE);
+}
+
+static int set_deferred(const ConfigParam *p, const TargetSpec *t, LunSpec *l, Setting *s)
+{
+        g_autofree char *value = NULL;
+        int r;
+
+        *s = (Setting){ .directive = directive_find(p->name), .literal = true, .object = l };
+        if (t->tid == 0 && strstr(p->value, "${tid}"))
+                return setting_error(s, "${tid} is the controller_tid, which is not given");
+        value = expand(p->value, t, l);
+        s->raw = s->value = value;
+        r = directive_set(s);
+        s->raw = s->value = NULL;
+        return r;
+}
+
+bool lun_set_deferred(const TargetSpec *t, LunSpec *l, GPtrArray *problems)
+{
+        g_autoptr(GPtrArray) deferred = TAKE_PTR(l->deferred);
+        bool good = true;
+
+        l->deferred = params_new();
+        for (guint i = 0; i < deferred->len; i++) {
+                const ConfigParam *p = deferred->pdata[i];
+                Setting s;
+                int r = set_deferred(p, t, l, &s);
+
+                if (r < 0)
+                        problem_error(problems, p->at, t->name, "params", "%s: %s", p->name,
+                                      s.text);
+                else if (r > 0)
+                        problem_warning(problems, p->at, t->name, "params", "%s: %s", p->name,
+                                        s.text);
+                good &= r >= 0;
+        }
+        return good;
+}
+
 /* One key of params is the directive of that name. */
 static int set_one_param(Setting *outer, const char *key, const char *value)
 {
@@ -320,6 +388,8 @@ static int set_one_param(Setting *outer, const char *key, const char *value)
                                      key);
         if (!s.directive || !(s.directive->where & IN_LUN) || s.directive->type == &type_params)
                 return setting_error(outer, "\"%s\": no such parameter of a LUN", key);
+        if (strstr(value, "${"))
+                return defer(outer, s.directive->name, value);
         r = directive_set(&s);
         if (r != 0)
                 (void)setting_warning(outer, "%s: %s", key, s.text);

@@ -26,6 +26,11 @@ extern const DirectiveType type_store, type_lun, type_bsoflags, type_uuid, type_
 extern const DirectiveType type_address, type_name, type_incoming, type_outgoing, type_param,
         type_marker, type_portal;
 
+/* Sets those of l's params that had to wait for its number. false: there is an error among
+ * problems.
+ */
+bool lun_set_deferred(const TargetSpec *t, LunSpec *l, GPtrArray *problems);
+
 /* The halves that several types have in common. */
 void value_get_u32(const Directive *d, const void *object, GPtrArray *values);
 void value_clear_u32(const Directive *d, void *object);

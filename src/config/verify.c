@@ -5,6 +5,7 @@
 
 #include "config/problem.h"
 #include "config/spec.h"
+#include "config/values.h"
 
 /* What holds across directives, and across targets. */
 
@@ -244,8 +245,10 @@ bool config_verify_target(TargetSpec *t, GPtrArray *problems)
 {
         bool good = number_luns(t, problems);
 
-        for (guint i = 0; i < t->luns->len; i++)
+        for (guint i = 0; i < t->luns->len; i++) {
+                good &= lun_set_deferred(t, t->luns->pdata[i], problems);
                 good &= verify_lun(t, t->luns->pdata[i], problems);
+        }
         unique_texts(t->addresses);
         unique_texts(t->names);
         good &= unique_accounts(t->incoming, t->name, "incominguser", problems);
@@ -471,7 +474,9 @@ bool verify_globals(const Desired *d, GPtrArray *problems)
         if (d->discovery_outgoing && d->discovery_incoming->len == 0)
                 problem_warning(problems, d->discovery_outgoing->at, NULL, "outgoingdiscoveryuser",
                                 "has no effect without incomingdiscoveryuser");
-        good = unique_accounts(d->discovery_incoming, NULL, "incomingdiscoveryuser", problems);
+        good = unique_accounts(d->accounts, NULL, "account", problems);
+        good &= verify_accounts(d->accounts, "account", NULL, NULL, NULL, problems);
+        good &= unique_accounts(d->discovery_incoming, NULL, "incomingdiscoveryuser", problems);
         return verify_accounts(d->discovery_incoming, "incomingdiscoveryuser",
                                d->discovery_outgoing, "outgoingdiscoveryuser", NULL, problems) &&
                good;

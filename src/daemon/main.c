@@ -28,6 +28,7 @@ typedef struct Daemon {
         Manager *manager;
         BusServer *bus;
         LoopTimer status_timer;
+        LoopTask quit_task;
         char *status; /* as told last */
         int control_lock;
         bool ready, stopping;
@@ -85,6 +86,22 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
 {
         daemon_stop(userdata);
         return 0;
+}
+
+/* From within a call, which is to be answered first. */
+static void on_quit_task(LoopTask *task)
+{
+        daemon_stop(CONTAINER_OF(task, Daemon, quit_task));
+}
+
+static void on_quit(void *userdata)
+{
+        Daemon *d = userdata;
+
+        if (d->stopping || d->quit_task.run)
+                return;
+        d->quit_task.run = on_quit_task;
+        loop_defer(event_loop(d->loop), &d->quit_task);
 }
 
 /* ---- reloading ------------------------------------------------------------------------------- */
@@ -209,6 +226,7 @@ static int open_manager(Daemon *d)
                 .passed = &d->passed,
                 .settle_ns = SETTLE_TIME,
                 .changed = on_changed,
+                .quit = on_quit,
                 .userdata = d,
         };
 

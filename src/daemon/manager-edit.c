@@ -596,6 +596,7 @@ static void commit_desired(Edit *e)
         SWAP(running->portals, e->after->portals);
         SWAP(running->discovery_incoming, e->after->discovery_incoming);
         SWAP(running->discovery_outgoing, e->after->discovery_outgoing);
+        SWAP(running->accounts, e->after->accounts);
         SWAP(running->backing_directories, e->after->backing_directories);
 }
 

@@ -74,7 +74,10 @@ struct Manager {
         char *opener_socket;
         uint64_t settle_ns;
         void (*changed)(void *userdata);
-        void *changed_userdata;
+        void (*quit)(void *userdata);
+        void *changed_userdata; /* of both */
+        bool offline;
+        int log_level; /* to go back to after debugging */
 
         ManagerState state;
         Desired *desired;
@@ -217,7 +220,7 @@ int unit_need_lu(Unit *u);
 void unit_drop_lu(Unit *u);
 /* May a running unit take over b's settings in place (true), or must it be replaced? */
 bool lun_specs_compatible(const LunSpec *a, const LunSpec *b);
-/* Do both say the same of one backing store? */
+/* Do both say the same of one backing store? allow-in-use of any of them will do. */
 bool lun_specs_agree(const LunSpec *a, const LunSpec *b);
 /* Takes over l's settings: those that lun_specs_compatible() leaves open. */
 void unit_update(Unit *u, const LunSpec *l);

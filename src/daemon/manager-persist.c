@@ -134,6 +134,18 @@ static bool has_account(const GPtrArray *accounts, const AccountSpec *a)
         return false;
 }
 
+static int check_accounts(Edit *e, const GPtrArray *before, const GPtrArray *after,
+                          const char *what)
+{
+        for (guint i = 0; i < before->len; i++) {
+                const AccountSpec *a = before->pdata[i];
+
+                if (origin_is_administrator(e->manager, &a->at) && !has_account(after, a))
+                        return refuse_global(e, &a->at, what, a->user);
+        }
+        return 0;
+}
+
 /* Nothing of ours hides what is global in the administrator's files: it would come back. */
 static int check_globals(Edit *e)
 {
@@ -146,17 +158,24 @@ static int check_globals(Edit *e)
                 if (origin_is_administrator(e->manager, &p->at) && !has_portal(after, p->address))
                         return refuse_global(e, &p->at, "The portal", p->address);
         }
-        for (guint i = 0; i < before->discovery_incoming->len; i++) {
-                const AccountSpec *a = before->discovery_incoming->pdata[i];
-
-                if (origin_is_administrator(e->manager, &a->at) &&
-                    !has_account(after->discovery_incoming, a))
-                        return refuse_global(e, &a->at, "The discovery account", a->user);
-        }
+        if (check_accounts(e, before->discovery_incoming, after->discovery_incoming,
+                           "The discovery account") < 0 ||
+            check_accounts(e, before->accounts, after->accounts, "The account") < 0)
+                return -1;
         if (outgoing && origin_is_administrator(e->manager, &outgoing->at) &&
             !account_spec_equal(outgoing, after->discovery_outgoing))
                 return refuse_global(e, &outgoing->at, "The discovery account", outgoing->user);
         return 0;
+}
+
+static void own_accounts(const Edit *e, const GPtrArray *from, GPtrArray *to)
+{
+        for (guint i = 0; i < from->len; i++) {
+                const AccountSpec *a = from->pdata[i];
+
+                if (!origin_is_administrator(e->manager, &a->at))
+                        g_ptr_array_add(to, account_spec_dup(a));
+        }
 }
 
 /* What is global and not in the administrator's files. No client sets backing directories. */
@@ -172,12 +191,8 @@ static Desired *own_globals(const Edit *e)
                 if (!origin_is_administrator(e->manager, &p->at))
                         g_ptr_array_add(own->portals, portal_spec_new(p->address));
         }
-        for (guint i = 0; i < after->discovery_incoming->len; i++) {
-                const AccountSpec *a = after->discovery_incoming->pdata[i];
-
-                if (!origin_is_administrator(e->manager, &a->at))
-                        g_ptr_array_add(own->discovery_incoming, account_spec_dup(a));
-        }
+        own_accounts(e, after->discovery_incoming, own->discovery_incoming);
+        own_accounts(e, after->accounts, own->accounts);
         if (outgoing && !origin_is_administrator(e->manager, &outgoing->at))
                 own->discovery_outgoing = account_spec_dup(outgoing);
         return own;
@@ -211,7 +226,7 @@ static bool globals_change(const Edit *e)
                 const Change *c = g_ptr_array_index(e->diff, i);
 
                 if (c->kind == CHANGE_ADD_PORTAL || c->kind == CHANGE_REMOVE_PORTAL ||
-                    c->kind == CHANGE_DISCOVERY)
+                    c->kind == CHANGE_DISCOVERY || c->kind == CHANGE_ACCOUNTS)
                         return true;
         }
         return false;

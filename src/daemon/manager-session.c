@@ -292,6 +292,7 @@ static void fill_live(SessionInfo *ret, const IscsiSessionInfo *s, char isid[ISI
         ret->alias = s->alias;
         ret->portal = s->portal;
         ret->tsih = s->tsih;
+        ret->cid = s->cid;
         ret->isid = isid;
         ret->worker = s->worker;
         ret->discovery = s->discovery;

@@ -395,6 +395,7 @@ bool lun_specs_agree(const LunSpec *a, const LunSpec *b)
         copy->lun = a->lun;
         g_free(copy->path);
         copy->path = g_strdup(a->path);
+        copy->allow_in_use = a->allow_in_use; /* says how it may be opened, not what it is */
         equal = lun_spec_equal(a, copy);
         lun_spec_free(copy);
         return equal;
@@ -408,7 +409,6 @@ bool lun_specs_compatible(const LunSpec *a, const LunSpec *b)
         copy->write_cache = a->write_cache;
         copy->readonly = a->readonly;
         copy->online = a->online;
-        copy->allow_in_use = a->allow_in_use;
         /* a disk in memory cannot grow in place */
         if (STREQ(a->bs_type, "null"))
                 copy->size = a->size;

@@ -232,6 +232,12 @@ static void plan_update(Plan *p, Unit *u, const LunSpec *l)
         g_array_append_val(p->e->updates, update);
 }
 
+/* One who says allow-in-use is enough; that nobody does any more holds from the next opening on. */
+static bool may_open_otherwise(const Plan *p, Unit *u, const LunSpec *l)
+{
+        return l->allow_in_use != u->spec->allow_in_use && (l->allow_in_use || !other_owner(p, u));
+}
+
 static int plan_running(Plan *p, const LunSpec *l, char *key, Unit *old, Unit **ret)
 {
         Unit *real = unit_resolve(old);
@@ -255,7 +261,7 @@ static int plan_running(Plan *p, const LunSpec *l, char *key, Unit *old, Unit **
                 return new_candidate(p, l, key, old, ret);
         }
         g_free(key);
-        if (!same)
+        if (!same || may_open_otherwise(p, old, l))
                 plan_update(p, old, l);
         if (!same && real != old)
                 plan_update(p, real, l);
@@ -277,6 +283,7 @@ static int plan_unit(Plan *p, const LunSpec *l, Unit **ret)
                 return refuse_conflict(p, l, "another target", planned);
         }
         if (u) {
+                u->spec->allow_in_use |= l->allow_in_use;
                 *ret = u;
                 g_free(key);
                 return 0;

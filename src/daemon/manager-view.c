@@ -156,13 +156,16 @@ int manager_unit(Manager *m, const char *uuid, UnitInfo *ret)
 {
         Unit *u = g_hash_table_lookup(m->units, uuid);
         LuStats stats = { 0 };
+        unsigned flags = 0;
         LuConfig config;
 
         if (!u)
                 return -ENOENT;
         unit_lu_config(u, &config); /* not what u->lu was made with: settings change in place */
-        if (u->lu)
+        if (u->lu) {
                 lu_stats(u->lu, &stats);
+                flags = lu_flags(u->lu);
+        }
         for (size_t i = 0; i < sizeof(u->identity.naa); i++)
                 snprintf(u->naa_text + 2 * i, 3, "%02x", u->identity.naa[i]);
         *ret = (UnitInfo){
@@ -175,6 +178,8 @@ int manager_unit(Manager *m, const char *uuid, UnitInfo *ret)
                 .size = u->lu ? lu_size(u->lu) : 0,
                 .block_size = config.block_size,
                 .readonly = config.readonly,
+                .prevented = flags & LU_PREVENTED,
+                .write_protected = flags & LU_WRITE_PROTECTED,
                 .scsi_id = u->identity.scsi_id,
                 .serial = u->identity.serial,
                 .vendor = u->identity.vendor,
@@ -324,6 +329,56 @@ void manager_unit_refresh(Manager *m, const Caller *caller, const char *uuid, Ed
                 action_over(a, NULL, NULL);
         } else
                 action_begun(a, u, unit_refresh(u, on_unit_job, a));
+}
+
+/* ---- the process itself ---------------------------------------------------------------------- */
+
+bool manager_is_offline(const Manager *m)
+{
+        return m->offline;
+}
+
+void manager_set_offline(Manager *m, const Caller *caller, bool offline)
+{
+        if (offline == m->offline)
+                return;
+        m->offline = offline;
+        engine_refuse(m->engine, offline);
+        manager_touch(m);
+        action_over(action_new(m, caller, NULL, NULL, NULL,
+                               g_strdup_printf("~ daemon: %s",
+                                               offline ? "ready -> offline" : "offline -> ready")),
+                    NULL, NULL);
+}
+
+bool manager_is_debugging(const Manager *m)
+{
+        return log_max_level() >= LOG_DEBUG;
+}
+
+void manager_set_debugging(Manager *m, const Caller *caller, bool debugging)
+{
+        if (debugging == manager_is_debugging(m))
+                return;
+        /* started with --debug, it goes back to what is usual */
+        manager_touch(m);
+        log_set_max_level(debugging ? LOG_DEBUG : MIN(m->log_level, LOG_INFO));
+        action_over(action_new(m, caller, NULL, NULL, NULL,
+                               g_strdup_printf("~ daemon: debug %s",
+                                               debugging ? "off -> on" : "on -> off")),
+                    NULL, NULL);
+}
+
+const char *manager_targets_conf(const Manager *m)
+{
+        return m->paths.targets_conf;
+}
+
+void manager_quit(Manager *m, const Caller *caller)
+{
+        action_over(action_new(m, caller, NULL, NULL, NULL, g_strdup("- daemon")), NULL, NULL);
+        if (m->quit)
+                m->quit(m->changed_userdata);
 }
 
 static void on_session_ended(void *userdata, int r)

@@ -164,6 +164,8 @@ int manager_new(EventLoop *loop, const ManagerConfig *config, Manager **ret)
         m->opener.socket_path = m->opener_socket;
         m->settle_ns = config->settle_ns;
         m->changed = config->changed;
+        m->quit = config->quit;
+        m->log_level = log_max_level();
         m->changed_userdata = config->userdata;
         config_paths_default(&m->paths, config->config_dir, config->state_dir, config->runtime_dir);
         m->paths.open_path = opener_open; /* fragments with secrets are often root's alone */

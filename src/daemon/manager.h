@@ -37,6 +37,7 @@ typedef struct ManagerConfig {
         uint64_t settle_ns;    /* how long start and changes wait for stores that open */
         /* Counts or state have moved: coalesced, for STATUS=. */
         void (*changed)(void *userdata);
+        void (*quit)(void *userdata); /* a client asks the process to end: soon */
         void *userdata;
 } ManagerConfig;
 

@@ -17,6 +17,7 @@ struct Acceptor {
         unsigned logins_max, n_logins;
         LoopTimer pause; /* armed: out of something */
         bool stopped;
+        bool refuses; /* atomic */
 };
 
 static bool may_accept(const Acceptor *a)
@@ -47,6 +48,10 @@ static void take_connection(Acceptor *a, int fd, const SockAddr *peer)
 {
         int r;
 
+        if (__atomic_load_n(&a->refuses, __ATOMIC_RELAXED)) {
+                (void)safe_close(fd);
+                return;
+        }
         a->n_logins++;
         r = socket_new(a->worker, fd, peer);
         if (r < 0) {
@@ -183,6 +188,11 @@ int acceptor_new(Loop *loop, unsigned logins_max, Acceptor **ret)
 void acceptor_set_worker(Acceptor *a, Worker *worker)
 {
         a->worker = worker;
+}
+
+void acceptor_refuse(Acceptor *a, bool refuse)
+{
+        __atomic_store_n(&a->refuses, refuse, __ATOMIC_RELAXED);
 }
 
 void acceptor_stop(Acceptor *a)

@@ -21,6 +21,8 @@ typedef struct Listener {
 int acceptor_new(Loop *loop, unsigned logins_max, Acceptor **ret);
 /* worker: whose loop it is; before the first listener. */
 void acceptor_set_worker(Acceptor *a, Worker *worker);
+/* Closes connections as soon as they come, or no longer. Any thread. */
+void acceptor_refuse(Acceptor *a, bool refuse);
 /* Closes every listener. On its loop, or when that has ended. */
 void acceptor_stop(Acceptor *a);
 Acceptor *acceptor_free(Acceptor *a);

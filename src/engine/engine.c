@@ -296,6 +296,11 @@ int engine_unlisten(Engine *e, const SockAddr *address)
         return -ENOENT;
 }
 
+void engine_refuse(Engine *e, bool refuse)
+{
+        acceptor_refuse(e->acceptor, refuse);
+}
+
 /* The listeners are the acceptor's; this is only the way to find them. */
 static void forget_listening(Engine *e)
 {

@@ -71,6 +71,9 @@ int engine_listen(Engine *e, int fd);
  * -ENOENT. */
 int engine_unlisten(Engine *e, const SockAddr *address);
 
+/* New connections are closed as soon as they come, or no longer; sessions go on. */
+void engine_refuse(Engine *e, bool refuse);
+
 /* Sessions with id greater than after, ascending, at most max, into an array that done() gets and
  * that is freed after it. */
 typedef void EngineSessions(void *userdata, const IscsiSessionInfo *sessions, size_t n);

@@ -141,6 +141,7 @@ typedef struct IscsiEvent {
 typedef struct IscsiSessionInfo {
         uint64_t id; /* unique in the process, never reused */
         uint16_t tsih;
+        uint16_t cid; /* of its connection */
         uint8_t isid[6];
         bool discovery;
         unsigned worker;

@@ -59,6 +59,7 @@ int session_new(Conn *c, const IscsiClaim *claim, Session **ret)
         s->info =
                 (IscsiSessionInfo){ .id = claim->session,
                                     .tsih = claim->tsih,
+                                    .cid = c->cid,
                                     .discovery = l->discovery,
                                     .worker = c->loop->index,
                                     .header_digest = c->params.header_digest == ISCSI_DIGEST_CRC32C,

@@ -345,8 +345,10 @@ static void open_gates(LogicalUnit *lu)
 static void apply(LogicalUnit *lu)
 {
         Coordinator *c = &lu->coord;
+        bool tell = c->current->kind->apply(lu, c->current);
 
-        if (c->current->kind->apply(lu, c->current))
+        lu_show_flags(lu, &c->state);
+        if (tell)
                 open_gates(lu);
         if (c->n_acks == 0)
                 finish(lu);

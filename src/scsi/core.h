@@ -185,6 +185,7 @@ struct LogicalUnit {
         LoopTask ghosts_task;
         bool ghosts_posted; /* atomic; set under the board's lock */
         uint64_t size;      /* atomic, for lu_size() */
+        unsigned flags;     /* atomic, for lu_flags() */
         unsigned n_itls;    /* atomic: I_T_L nexuses, of all workers */
         bool unmap;         /* atomic; decides what commands there are */
 };
@@ -196,6 +197,8 @@ static inline bool lu_can_unmap(const LogicalUnit *lu)
 
 LogicalUnit *lu_ref_unless_gone(LogicalUnit *lu); /* NULL: the last reference is being dropped */
 void lu_limits(const LogicalUnit *lu, const StoreCaps *caps, LuLimits *ret);
+/* Tells lu_flags() what state says. */
+void lu_show_flags(LogicalUnit *lu, const LuState *state);
 /* Makes size, limits and readonly of state what its store says now. */
 void lu_look_at_store(LogicalUnit *lu, LuState *state);
 void lu_state_copy(LuState *to, const LuState *from); /* drops to's references */

@@ -151,6 +151,19 @@ void lu_stats(const LogicalUnit *lu, LuStats *ret)
         }
 }
 
+void lu_show_flags(LogicalUnit *lu, const LuState *s)
+{
+        unsigned flags = (s->prevents > 0 ? LU_PREVENTED : 0U) | (s->ejected ? LU_EJECTED : 0U) |
+                         (s->mode & MODE_SWP ? LU_WRITE_PROTECTED : 0U);
+
+        __atomic_store_n(&lu->flags, flags, __ATOMIC_RELAXED);
+}
+
+unsigned lu_flags(const LogicalUnit *lu)
+{
+        return __atomic_load_n(&lu->flags, __ATOMIC_RELAXED);
+}
+
 uint64_t lu_size(const LogicalUnit *lu)
 {
         return __atomic_load_n(&lu->size, __ATOMIC_RELAXED);

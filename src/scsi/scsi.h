@@ -310,6 +310,14 @@ void lu_stats(const LogicalUnit *lu, LuStats *ret);
 
 uint64_t lu_size(const LogicalUnit *lu); /* bytes; any thread */
 
+/* What initiators have asked for. */
+typedef enum LuFlags {
+        LU_PREVENTED = 1 << 0,       /* removal of the medium, by PREVENT ALLOW MEDIUM REMOVAL */
+        LU_EJECTED = 1 << 1,         /* by START STOP UNIT */
+        LU_WRITE_PROTECTED = 1 << 2, /* by SWP of the control mode page */
+} LuFlags;
+unsigned lu_flags(const LogicalUnit *lu); /* any thread */
+
 /* ---- workers ----------------------------------------------------------------------------------
  */
 

@@ -1,7 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Fragments as people have them, and what is said about those that are wrong."""
+import glob
+import gzip
 import os
+import re
+import subprocess
 import sys
 import time
 
@@ -112,6 +116,121 @@ def test_shapes_of_the_man_page():
                 assert "status 02" in str(e), e
             else:
                 raise AssertionError("a name that is not in the list may log in")
+
+
+def of_package(path):
+    """A file of Debian's package tgt, installed or, where documentation is left out, unpacked."""
+    if not os.path.exists(path):
+        with tgt.scratch() as d:
+            tgt.run("apt-get", "download", "tgt", cwd=d)
+            deb, = glob.glob(os.path.join(d, "*.deb"))
+            tar = subprocess.run(["dpkg-deb", "--fsys-tarfile", deb], check=True, capture_output=True)
+            return subprocess.run(["tar", "-xO", "." + path], input=tar.stdout, check=True,
+                                  capture_output=True).stdout
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def stgt_example():
+    return of_package("/usr/share/doc/tgt/examples/targets.conf.example").decode()
+
+
+def man_page_example():
+    """The <target> blocks that stgt's targets.conf(5) ends with, as one reads them."""
+    text = gzip.decompress(of_package("/usr/share/man/man5/targets.conf.5.gz")).decode()
+    blocks = re.findall(r"^<target iqn.*?^</target>", text.replace("\\-", "-").replace("\\&", ""),
+                        re.M | re.S)
+    assert len(blocks) == 4, text
+    return "\n".join(blocks) + "\n"
+
+
+def errors_of(path):
+    """What tgtctl verify says: [(the line in the file, target, text)]; its warnings are left out."""
+    lines = open(path).read().splitlines()
+    said = []
+    for line in tgt.run(tgt.TGTCTL, "verify", path, check=False).stdout.splitlines():
+        if re.fullmatch(r"\d+ targets, no errors.", line):
+            continue
+        m = re.fullmatch(re.escape(path) + r":(\d+): (error|warning): (\S+): (.*)", line)
+        assert m, line
+        if m[2] == "error":
+            said.append((lines[int(m[1]) - 1].split("#")[0].strip(), m[3].rpartition(".")[2], m[4]))
+    return said
+
+
+def test_stgts_example_verbatim():
+    """Refused are what is not there yet, by name, and one contradiction: a device is one unit, which
+    server.target8 describes otherwise than server.target1 and server.target3 do."""
+    with tgt.scratch() as d:
+        path = os.path.join(d, "stgt.conf")
+        with open(path, "w") as f:
+            f.write(stgt_example())
+        said = errors_of(path)
+        assert {(line, t) for line, t, text in said if text.startswith("direct-store: not supported")} == {
+            ("direct-store /dev/sdd", "target2"),
+            ("direct-store /dev/sdb", "target4"), ("direct-store /dev/sdc", "target4"),
+            ("direct-store /dev/sdd", "target4"),
+            ("<direct-store /dev/sdd>", "target5"), ("<direct-store /dev/sda>", "target5")}, said
+        rest = [(line, t, text.partition(": ")[0]) for line, t, text in said
+                if not text.startswith("direct-store")]
+        assert rest == [("<backing-store /dev/LVM/somedevice>", "target8", "scsi_sn"),
+                        ("<backing-store /dev/LVM/somedevice2>", "target8", "write-cache")], rest
+        assert "served as target iqn.2008-09.com.example:server.target3 lun 2" in said[-1][2] and \
+            "one unit: it has to be configured alike there" in said[-1][2], said[-1]
+        with tgt.Daemon(d, {"stgt.conf": stgt_example()}) as daemon:  # the rest is served
+            out = tgt.run(tgt.TGTCTL, "--socket", f"{d}/run/control", "list", "--json").stdout
+            assert set(re.findall(r"server\.target\d", out)) == {
+                f"server.target{n}" for n in (1, 3, 6, 7, 9)}, out
+
+
+def test_stgts_example_with_disks_of_its_own():
+    """Every block of it, with a file of its own for each device that a target names."""
+    with tgt.scratch() as d:
+        text, target = [], ""
+        for line in stgt_example().splitlines():
+            code, _, comment = line.partition("#")
+            target = (re.findall(r"<target \S+\.(\w+)>", code) or [target])[0]
+            code = code.replace("direct-store", "backing-store").replace("device-type cd", "")
+            if target == "target9":
+                code = code.replace("controller_tid 10", "controller_tid 11")
+            m = re.search(r"/dev/\S*\w", code)
+            if m and "store" in code and "</" not in code:
+                disk = os.path.join(d, target + m[0].replace("/", "_"))
+                tgt.sparse(disk, 1 << 20)
+                code = code.replace(m[0], disk)
+            text.append(code + ("#" + comment if comment else ""))
+        path = os.path.join(d, "stgt.conf")
+        with open(path, "w") as f:
+            f.write("\n".join(text) + "\n")
+        assert errors_of(path) == [], errors_of(path)
+        with tgt.Daemon(d, {"stgt.conf": open(path).read()}) as daemon:
+            name = "iqn.2008-09.com.example:server.target"
+
+            def inquiry(n, lun, *page, user=""):
+                return tgt.run("iscsi-inq", *page, daemon.url(f"{name}{n}", lun).replace("//", "//" + user)).stdout
+            listed = tgt.iscsi_ls(daemon)
+            assert sorted(re.findall(r"server\.target(\d)", listed)) == list("12346789"), listed
+            for n, lun, vendor in ((1, 1, None), (3, 1, "MyCompan"), (3, 3, "MyCompan"), (6, 10, None),
+                                   (7, 1, None), (9, 1, None), (4, 1, "MyCompan"), (4, 4, "MyCompan")):
+                out = inquiry(n, lun)
+                assert not vendor or f"Vendor:{vendor}" in out, out
+            assert "serial2" in inquiry(8, 2, "-e", "1", "-c", "128")
+            assert "Vendor:" in inquiry(2, 1, user="someuser%secretpass12@")
+            shown = tgt.run(tgt.TGTCTL, "--socket", f"{d}/run/control", "show", name + "5", "--json").stdout
+            assert "VENDOR1" in shown and "SERIAL" in shown and "192.168.200.5" in shown, shown
+
+
+def test_the_example_of_stgts_man_page():
+    with tgt.scratch() as d:
+        path = os.path.join(d, "man.conf")
+        with open(path, "w") as f:
+            f.write(man_page_example())
+        said = errors_of(path)
+        assert said == [("direct-store /dev/san/xen1-disk2", "xen1",
+                         "direct-store: not supported by this build")], said
+        with open(path, "w") as f:
+            f.write(man_page_example().replace("direct-store", "backing-store"))
+        assert errors_of(path) == []
 
 
 def test_an_error_costs_only_its_block():

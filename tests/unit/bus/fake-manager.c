@@ -165,6 +165,7 @@ static void observe(Manager *m, const Change *c)
                 CALL(m, portals_changed);
                 break;
         case CHANGE_DISCOVERY:
+        case CHANGE_ACCOUNTS:
                 break;
         default:
                 CALL(m, target_changed, t->name);
@@ -522,4 +523,41 @@ void manager_set_observer(Manager *m, const ManagerObserver *observer, void *use
 {
         m->observer = observer;
         m->observer_userdata = userdata;
+}
+
+/* ---- the process ---- */
+
+bool manager_is_offline(const Manager *m)
+{
+        return m->offline;
+}
+
+void manager_set_offline(Manager *m, const Caller *caller, bool offline)
+{
+        remember(m, caller, NULL);
+        m->offline = offline;
+        CALL(m, changed);
+}
+
+bool manager_is_debugging(const Manager *m)
+{
+        return m->debugging;
+}
+
+void manager_set_debugging(Manager *m, const Caller *caller, bool debugging)
+{
+        remember(m, caller, NULL);
+        m->debugging = debugging;
+        CALL(m, changed);
+}
+
+const char *manager_targets_conf(const Manager *m)
+{
+        return "/etc/tgt/targets.conf";
+}
+
+void manager_quit(Manager *m, const Caller *caller)
+{
+        remember(m, caller, NULL);
+        g_ptr_array_add(m->ended, g_strdup("quit"));
 }

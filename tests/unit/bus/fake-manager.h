@@ -16,8 +16,9 @@ struct Manager {
         sd_event *event;
         Desired *desired;
         uint64_t generation;
-        char *trusted;       /* directory */
-        GPtrArray *pending;  /* answers that are due */
+        char *trusted;      /* directory */
+        GPtrArray *pending; /* answers that are due */
+        bool offline, debugging;
         bool hold;           /* no answer until it is false again */
         GPtrArray *sessions; /* FakeSession* */
         GPtrArray *ended;    /* text of each end_session, configure, refresh: "NAME ARGUMENT" */

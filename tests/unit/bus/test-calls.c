@@ -397,6 +397,57 @@ static void test_verify(Fixture *f, const void *data)
         (void)unlink(fifo);
 }
 
+static bool get_flag(Fixture *f, const char *property)
+{
+        sd_bus_error e = SD_BUS_ERROR_NULL;
+        int value = 0;
+
+        if (sd_bus_get_property_trivial(f->bus, "org.tgt1", "/org/tgt1", IFACE_MANAGER, property,
+                                        &e, 'b', &value) < 0)
+                g_error("%s: %s", property, e.message);
+        return value;
+}
+
+static void test_daemon(Fixture *f, const void *data)
+{
+        static const char *const switches[][2] = { { "SetOffline", "Offline" },
+                                                   { "SetDebug", "Debug" } };
+
+        for (size_t i = 0; i < ELEMENTSOF(switches); i++) {
+                assert_call(f->bus, "/org/tgt1", IFACE_MANAGER, switches[i][0], "ba{sv}", 1, 0);
+                g_assert_true(get_flag(f, switches[i][1]));
+                assert_call(f->bus, "/org/tgt1", IFACE_MANAGER, switches[i][0], "ba{sv}", 0, 0);
+                g_assert_false(get_flag(f, switches[i][1]));
+        }
+        create(f, TEST_TARGET);
+        assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "Stop", "org.tgt1.Error.InUse",
+                          "a{sv}", 0);
+        g_assert_cmpuint(harness_manager(f->h)->ended->len, ==, 0);
+        assert_call(f->bus, "/org/tgt1", IFACE_MANAGER, "Stop", "a{sv}", 1, "force", "b", 1);
+        g_assert_cmpstr(harness_manager(f->h)->ended->pdata[0], ==, "quit");
+}
+
+/* A bound account may come from another target: its secret does not pass through the client. */
+static void test_bind_account(Fixture *f, const void *data)
+{
+        const Desired *d;
+        const TargetSpec *t;
+
+        assert_call(f->bus, "/org/tgt1", IFACE_MANAGER, "CreateTarget", "sa{sas}a{sv}",
+                    "iqn.2024-01.net.example:other", 1, "incominguser", 1, "joe " SECRET, 0);
+        create(f, TEST_TARGET);
+        assert_call(f->bus, "/org/tgt1", IFACE_MANAGER, "BindAccount", "sssa{sv}", TEST_TARGET,
+                    "joe", "incoming", 0);
+        assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "BindAccount",
+                          "org.tgt1.Error.NotFound", "sssa{sv}", TEST_TARGET, "jim", "incoming", 0);
+        assert_call(f->bus, "/org/tgt1", IFACE_MANAGER, "BindAccount", "sssa{sv}", "", "joe",
+                    "incoming", 0);
+        d = manager_desired(harness_manager(f->h));
+        t = g_hash_table_lookup(d->targets, TEST_TARGET);
+        g_assert_cmpstr(((AccountSpec *)t->incoming->pdata[0])->secret, ==, SECRET);
+        g_assert_cmpuint(d->discovery_incoming->len, ==, 1);
+}
+
 /* ---- signals ---- */
 
 typedef struct Seen {
@@ -731,6 +782,8 @@ int main(int argc, char **argv)
                 { "/calls/pages", test_pages },
                 { "/calls/sessions", test_sessions },
                 { "/calls/verify", test_verify },
+                { "/calls/daemon", test_daemon },
+                { "/calls/bind-account", test_bind_account },
                 { "/calls/signals", test_signals },
                 { "/calls/too-many-calls", test_too_many_calls },
                 { "/calls/client-goes", test_client_goes },

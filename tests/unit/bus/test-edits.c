@@ -317,6 +317,39 @@ static void test_discovery(Fixture *f, const void *data)
         fails(f, edit_remove_discovery_account, ERROR_NOT_FOUND);
 }
 
+/* Accounts that are made first and bound later. */
+static void test_bound_accounts(Fixture *f, const void *data)
+{
+        account(f, "u", "first-secret-1", DIRECTION_INCOMING);
+        fails(f, edit_delete_account, ERROR_NOT_FOUND);
+        succeeds(f, edit_new_account);
+        fails(f, edit_new_account, ERROR_EXISTS);
+        g_assert_cmpuint(f->d->accounts->len, ==, 1);
+        g_assert_cmpuint(target(f)->incoming->len, ==, 0);
+
+        /* its secret is the one that counts, whatever was found elsewhere */
+        set_text(&f->edit.secret, "another-secret-2");
+        succeeds(f, edit_bind_account);
+        fails(f, edit_bind_account, ERROR_EXISTS);
+        g_assert_cmpstr(((AccountSpec *)target(f)->incoming->pdata[0])->secret, ==,
+                        "first-secret-1");
+        succeeds(f, edit_delete_account);
+        g_assert_cmpuint(target(f)->incoming->len, ==, 1);
+
+        account(f, "v", "second-secret-2", DIRECTION_OUTGOING);
+        succeeds(f, edit_bind_account);
+        g_assert_cmpstr(target(f)->outgoing->secret, ==, "second-secret-2");
+        fails(f, edit_bind_account, ERROR_EXISTS);
+        account(f, "w", "third-secret-3", DIRECTION_INCOMING);
+        g_clear_pointer(&f->edit.secret, g_free);
+        fails(f, edit_bind_account, ERROR_NOT_FOUND);
+
+        g_clear_pointer(&f->edit.target, g_free);
+        account(f, "x", "fourth-secret-4", DIRECTION_INCOMING);
+        succeeds(f, edit_bind_account);
+        g_assert_cmpuint(f->d->discovery_incoming->len, ==, 1);
+}
+
 static void test_portals(Fixture *f, const void *data)
 {
         set_text(&f->edit.address, "127.0.0.1");
@@ -398,6 +431,7 @@ int main(int argc, char **argv)
                 { "/edits/accounts", test_accounts },
                 { "/edits/account-round-trip", test_account_round_trip },
                 { "/edits/discovery", test_discovery },
+                { "/edits/bound-accounts", test_bound_accounts },
                 { "/edits/portals", test_portals },
                 { "/edits/new-paths", test_new_paths },
         };

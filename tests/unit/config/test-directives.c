@@ -14,6 +14,7 @@ static const struct {
 } examples[] = {
         { "portal", "192.0.2.1:3261", "example.com" },
         { "incomingdiscoveryuser", "alice secretsecret", "alice" },
+        { "account", "dora secretsecret", "dora" },
         { "outgoingdiscoveryuser", "bob secretsecret", "a b c" },
         { "backing-directory", "/srv/tgt", "srv" },
         { "driver", NULL, "iser" },

@@ -340,6 +340,58 @@ static void test_stgt_identity(void)
         g_assert_null(lun(&l, A, 2)->naa);
 }
 
+/* stgt's since 1.0.96; what is said of one LUN takes the place of what is said of all. */
+static void test_params_with_numbers(void)
+{
+        _cleanup_loaded_ Loaded l = load("<target " A ">\n"
+                                         " controller_tid 7\n"
+                                         " params scsi_sn=t${tid}l${lun},vendor_id=V${lun}\n"
+                                         " backing-store /dev/a\n"
+                                         " <backing-store /dev/b>\n"
+                                         "  lun 11\n"
+                                         "  vendor_id mine\n"
+                                         "  params product_id=disk-${lun}\n"
+                                         " </backing-store>\n"
+                                         "</target>\n");
+        const LunSpec *u = lun(&l, A, 1);
+
+        assert_messages(&l, "");
+        g_assert_cmpstr(u->scsi_sn, ==, "t7l1");
+        g_assert_cmpstr(u->vendor_id, ==, "V1");
+        g_assert_null(u->product_id);
+        u = lun(&l, A, 11);
+        g_assert_cmpstr(u->scsi_sn, ==, "t7l11");
+        g_assert_cmpstr(u->vendor_id, ==, "mine");
+        g_assert_cmpstr(u->product_id, ==, "disk-11");
+}
+
+static void test_params_with_other_words(void)
+{
+        _cleanup_loaded_ Loaded l = load("<target " A ">\n"
+                                         " params scsi_sn=${tid}\n"
+                                         " backing-store /dev/a\n"
+                                         "</target>\n"
+                                         "<target " B ">\n"
+                                         " params scsi_sn=x${LUN}y\n"
+                                         " backing-store /dev/b\n"
+                                         "</target>\n"
+                                         "<target iqn.2026-01.com.example:c>\n"
+                                         " params lbppbe=${lun}\n"
+                                         " <backing-store /dev/c>\n"
+                                         "  lun 16\n"
+                                         " </backing-store>\n"
+                                         "</target>\n");
+
+        assert_messages(&l,
+                        "t.conf:2: " A ": params: scsi_sn: ${tid} is the controller_tid, which "
+                        "is not given\n"
+                        "t.conf:6: " B ": params: scsi_sn: \"${LUN}\": ${tid} or ${lun} "
+                        "expected\n"
+                        "t.conf:10: iqn.2026-01.com.example:c: params: lbppbe: \"16\": a number "
+                        "from 0 to 15 expected\n");
+        g_assert_cmpuint(g_hash_table_size(l.desired->targets), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
@@ -355,5 +407,7 @@ int main(int argc, char **argv)
         g_test_add_func("/shapes/without-path", test_stores_without_path);
         g_test_add_func("/shapes/spelling", test_spelling);
         g_test_add_func("/shapes/stgt-identity", test_stgt_identity);
+        g_test_add_func("/shapes/params-with-numbers", test_params_with_numbers);
+        g_test_add_func("/shapes/params-with-other-words", test_params_with_other_words);
         return g_test_run();
 }
