@@ -73,11 +73,21 @@ typedef struct LunSpec {
         char *scsi_id, *scsi_sn, *vendor_id, *product_id, *product_rev;
         char *uuid, *naa;      /* ours; NULL: generated and recorded. naa: 32 lower-case digits */
         bool stgt_identity;    /* identity stgt; verification turns it into scsi_id, scsi_sn, naa */
-        GPtrArray *mode_pages; /* char*, stgt's syntax; may be empty */
+        GPtrArray *mode_pages; /* char*, stgt's syntax, one for each page; may be empty */
         GPtrArray *deferred;   /* ConfigParam*: of params, with ${tid} or ${lun}; empty once
                                   verification has set them */
         Origin at;
 } LunSpec;
+
+#define CONFIG_MODE_PAGES_MAX 24u /* of a LUN */
+
+/* What a mode_page directive says, in numbers; length counts what follows the page's header. */
+typedef struct ModePageSpec {
+        uint8_t page, subpage, length, bytes[255];
+} ModePageSpec;
+
+/* Of one of LunSpec.mode_pages. */
+void mode_page_spec(const char *text, ModePageSpec *ret);
 
 typedef enum TargetPersistence {
         TARGET_FRAGMENT, /* the administrator's file: /etc or /usr/lib, or targets.conf */

@@ -198,7 +198,11 @@ static const Directive table[] = {
           .help = "stgt: the vendor, product, serial number and designators that stgt gives to "
                   "this LUN of the target with this controller_tid, unless they are set." },
         { "mode_page", IN_LUN, &type_mode_page, L(mode_pages), .many = true,
-          .values = "PAGE:SUBPAGE:LENGTH:BYTE:...", .help = "The contents of a mode page." },
+          .values = "PAGE:SUBPAGE:LENGTH:BYTE:...",
+          .help = "The contents of a mode page, which initiators can then read and not change. "
+                  "LENGTH counts the bytes behind the page's header; those that are not given are "
+                  "0. A caching page (8) without WCE (0x04 in its first byte) turns the write "
+                  "cache off." },
         { "path", IN_LUN, &type_path, L(path), .values = "PATH",
           .help = "Serves this file or device instead of the one that backing-store names." },
         { "params", IN_LUN, &type_params, 0, .many = true, .values = "NAME=VALUE,...",

@@ -255,24 +255,55 @@ static bool c_number(const char *s, unsigned max, unsigned *ret)
 }
 
 /* "page:subpage:length:byte:byte...": as many bytes as length says, or fewer. */
-static int set_mode_page(Setting *s)
+static int parse_mode_page(Setting *s, const char *text, ModePageSpec *ret)
 {
-        g_auto(GStrv) parts = g_strsplit(s->value, ":", -1);
         static const unsigned max[] = { 0x3e, 0xfe, 0xff };
+        g_auto(GStrv) parts = g_strsplit(text, ":", -1);
         unsigned v[3] = { 0 }, n = g_strv_length(parts), byte;
-        LunSpec *l = s->object;
 
+        *ret = (ModePageSpec){ 0 };
         if (n < 3)
-                return setting_error(s, "\"%s\": PAGE:SUBPAGE:LENGTH:BYTE:... expected", s->value);
+                return setting_error(s, "\"%s\": PAGE:SUBPAGE:LENGTH:BYTE:... expected", text);
         for (unsigned i = 0; i < 3; i++)
                 if (!c_number(parts[i], max[i], &v[i]))
                         return setting_error(s, "\"%s\": a number of at most 0x%x expected",
                                              parts[i], max[i]);
         if (n - 3 > v[2])
                 return setting_error(s, "more than the %u bytes that its length says", v[2]);
-        for (unsigned i = 3; i < n; i++)
+        ret->page = (uint8_t)v[0];
+        ret->subpage = (uint8_t)v[1];
+        ret->length = (uint8_t)v[2];
+        for (unsigned i = 3; i < n; i++) {
                 if (!c_number(parts[i], 0xff, &byte))
                         return setting_error(s, "\"%s\": a byte expected", parts[i]);
+                ret->bytes[i - 3] = (uint8_t)byte;
+        }
+        return 0;
+}
+
+void mode_page_spec(const char *text, ModePageSpec *ret)
+{
+        Setting s = { 0 };
+
+        (void)parse_mode_page(&s, text, ret);
+}
+
+/* The later of two for the same page counts, as in stgt. */
+static int set_mode_page(Setting *s)
+{
+        LunSpec *l = s->object;
+        ModePageSpec page, other;
+        int r = parse_mode_page(s, s->value, &page);
+
+        if (r < 0)
+                return r;
+        for (guint i = 0; i < l->mode_pages->len; i++) {
+                mode_page_spec(l->mode_pages->pdata[i], &other);
+                if (other.page == page.page && other.subpage == page.subpage)
+                        g_ptr_array_remove_index(l->mode_pages, i--);
+        }
+        if (l->mode_pages->len >= CONFIG_MODE_PAGES_MAX)
+                return setting_error(s, "more than %u mode pages", CONFIG_MODE_PAGES_MAX);
         g_ptr_array_add(l->mode_pages, g_strdup(s->value));
         return 0;
 }

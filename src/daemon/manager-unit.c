@@ -426,6 +426,19 @@ static uint8_t exponent(uint32_t physical, uint32_t logical)
         return e;
 }
 
+_Static_assert(CONFIG_MODE_PAGES_MAX <= LU_MODE_PAGES_MAX, "a unit takes what a file may say");
+
+static void unit_mode_pages(const LunSpec *l, LuModePage *ret)
+{
+        for (guint i = 0; i < l->mode_pages->len; i++) {
+                ModePageSpec page;
+
+                mode_page_spec(g_ptr_array_index(l->mode_pages, i), &page);
+                ret[i] = (LuModePage){ page.page, page.subpage, page.length, { 0 } };
+                memcpy(ret[i].bytes, page.bytes, page.length);
+        }
+}
+
 void unit_lu_config(const Unit *u, LuConfig *ret)
 {
         const LunSpec *l = u->spec;
@@ -463,11 +476,16 @@ static Store *served_store(const Unit *u)
 int unit_need_lu(Unit *u)
 {
         Engine *engine = u->manager->engine;
+        g_autofree LuModePage *pages = NULL;
         LuConfig config;
 
         if (u->lu)
                 return 0;
         unit_lu_config(u, &config);
+        pages = g_new(LuModePage, MAX(u->spec->mode_pages->len, 1U));
+        unit_mode_pages(u->spec, pages);
+        config.mode_pages = pages;
+        config.n_mode_pages = u->spec->mode_pages->len;
         return lu_new(&config, served_store(u), engine_coordinator(engine, g_str_hash(u->uuid)),
                       &u->lu);
 }

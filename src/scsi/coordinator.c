@@ -148,9 +148,8 @@ static bool apply_change(LogicalUnit *lu, CoordOp *op)
                 return true;
         }
         s->config_readonly = s->readonly = change->readonly;
-        s->mode = (uint8_t)((s->mode & ~MODE_WCE) | (change->write_cache ? MODE_WCE : 0));
-        s->default_mode =
-                (uint8_t)((s->default_mode & ~MODE_WCE) | (change->write_cache ? MODE_WCE : 0));
+        s->default_mode = lu_default_mode(lu, change->write_cache);
+        s->mode = (uint8_t)((s->mode & ~MODE_WCE) | (s->default_mode & MODE_WCE));
         lu_look_at_store(lu, s);
         op->ua = UA_MODE_CHANGED;
         return true;
@@ -546,8 +545,7 @@ int coordinator_init(LogicalUnit *lu, Store *store)
         list_init(&c->orders);
         list_init(&c->changes);
         c->state.config_readonly = c->state.readonly = lu->config.readonly;
-        c->state.default_mode = (uint8_t)((lu->config.write_cache ? MODE_WCE : 0) |
-                                          (lu->config.descriptor_sense ? MODE_D_SENSE : 0));
+        c->state.default_mode = lu_default_mode(lu, lu->config.write_cache);
         c->state.mode = c->state.default_mode;
         lu_limits(lu, &(StoreCaps){}, &c->state.limits);
         if (store) {

@@ -178,6 +178,8 @@ struct LogicalUnit {
         unsigned block_shift;
         uint32_t max_transfer; /* blocks */
         const OpSet *ops;
+        struct UnitPage *pages; /* mode pages in order; NULL: those of the table, as they are */
+        size_t n_pages;
         LuSlot *slots[SCSI_WORKERS_MAX];        /* each entry is one worker's */
         LuCounters *counters[SCSI_WORKERS_MAX]; /* likewise; readable by all (acquire) */
         Coordinator coord;
@@ -189,6 +191,12 @@ struct LogicalUnit {
         unsigned n_itls;    /* atomic: I_T_L nexuses, of all workers */
         bool unmap;         /* atomic; decides what commands there are */
 };
+
+/* mode.c: lu->pages from config; -EINVAL, -ENOMEM. */
+int lu_pages_init(LogicalUnit *lu);
+void lu_pages_done(LogicalUnit *lu);
+/* What the unit begins with, and a reset brings back. */
+uint8_t lu_default_mode(const LogicalUnit *lu, bool write_cache) _pure_;
 
 static inline bool lu_can_unmap(const LogicalUnit *lu)
 {

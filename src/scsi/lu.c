@@ -85,8 +85,11 @@ int lu_new(const LuConfig *config, Store *store, Loop *coordinator, LogicalUnit 
         }
         lu->config.name = lu->name;
         lu->coord.loop = coordinator;
-        r = coordinator_init(lu, store);
+        r = lu_pages_init(lu);
+        if (r >= 0)
+                r = coordinator_init(lu, store);
         if (r < 0) {
+                lu_pages_done(lu);
                 free(lu->name);
                 free(lu);
                 return r;
@@ -120,6 +123,7 @@ LogicalUnit *lu_unref(LogicalUnit *lu)
         coordinator_done(lu);
         for (unsigned i = 0; i < ELEMENTSOF(lu->counters); i++)
                 free(lu->counters[i]);
+        lu_pages_done(lu);
         free(lu->name);
         free(lu);
         return NULL;

@@ -69,24 +69,176 @@ const ModePage mode_pages[] = {
 };
 const size_t n_mode_pages = ELEMENTSOF(mode_pages);
 
-#define MODE_PAGE_MAX 32
+/* ---- pages of a unit ------------------------------------------------------------------------- */
 
-/* The row's page in its format (page_0 or sub_page), PS 0 since nothing is saved. */
-static void make_page(const ModePage *row, uint8_t mode, bool changeable, uint8_t p[MODE_PAGE_MAX])
+#define PAGE_HEADER 2
+#define SUBPAGE_HEADER 4
+#define UNIT_PAGE_MAX (SUBPAGE_HEADER + 255)
+
+/* A row, what the administrator has instead of it, or a page that only the administrator has. */
+typedef struct UnitPage {
+        const ModePage *row;
+        const LuModePage *given;
+} UnitPage;
+
+static uint8_t page_code(const UnitPage *u)
 {
-        if (changeable)
-                memcpy(p, row->changeable, MODE_PAGE_MAX);
-        else {
-                memset(p, 0, MODE_PAGE_MAX);
-                row->fill(mode, p);
+        return u->given ? u->given->page : u->row->page;
+}
+
+static uint8_t page_subcode(const UnitPage *u)
+{
+        return u->given ? u->given->subpage : u->row->subpage;
+}
+
+static unsigned page_header(const UnitPage *u)
+{
+        return page_subcode(u) ? SUBPAGE_HEADER : PAGE_HEADER;
+}
+
+static unsigned page_length(const UnitPage *u)
+{
+        return u->given ? page_header(u) + u->given->length : u->row->length;
+}
+
+/* "All pages" come in ascending order, page 00h last (SPC-4 6.11.1, 7.5.1). */
+static int compare_pages(const void *a, const void *b)
+{
+        const UnitPage *x = a, *y = b;
+        int p = (int)((page_code(x) - 1u) & 0xff) << 8 | page_subcode(x);
+        int q = (int)((page_code(y) - 1u) & 0xff) << 8 | page_subcode(y);
+
+        return p - q;
+}
+
+static const ModePage *find_row(uint8_t page, uint8_t subpage)
+{
+        for (size_t i = 0; i < n_mode_pages; i++)
+                if (mode_pages[i].page == page && mode_pages[i].subpage == subpage)
+                        return &mode_pages[i];
+        return NULL;
+}
+
+static bool is_given(const LogicalUnit *lu, const ModePage *row)
+{
+        for (size_t i = 0; i < lu->config.n_mode_pages; i++)
+                if (lu->config.mode_pages[i].page == row->page &&
+                    lu->config.mode_pages[i].subpage == row->subpage)
+                        return true;
+        return false;
+}
+
+int lu_pages_init(LogicalUnit *lu)
+{
+        const LuModePage *given = lu->config.mode_pages;
+        size_t n = lu->config.n_mode_pages;
+        LuModePage *copy;
+
+        lu->config.mode_pages = NULL;
+        if (n == 0)
+                return 0;
+        if (n > LU_MODE_PAGES_MAX)
+                return -EINVAL;
+        copy = calloc(n, sizeof(*copy));
+        lu->pages = calloc(n + n_mode_pages, sizeof(*lu->pages));
+        lu->config.mode_pages = copy;
+        if (!copy || !lu->pages)
+                return -ENOMEM;
+        memcpy(copy, given, n * sizeof(*copy));
+        for (size_t i = 0; i < n; i++)
+                lu->pages[lu->n_pages++] =
+                        (UnitPage){ find_row(copy[i].page, copy[i].subpage), &copy[i] };
+        for (size_t i = 0; i < n_mode_pages; i++)
+                if (!is_given(lu, &mode_pages[i]))
+                        lu->pages[lu->n_pages++] = (UnitPage){ &mode_pages[i], NULL };
+        qsort(lu->pages, lu->n_pages, sizeof(*lu->pages), compare_pages);
+        return 0;
+}
+
+void lu_pages_done(LogicalUnit *lu)
+{
+        free(lu->pages);
+        free((void *)lu->config.mode_pages);
+        lu->pages = NULL;
+        lu->config.mode_pages = NULL;
+}
+
+static size_t n_pages(const LogicalUnit *lu)
+{
+        return lu->pages ? lu->n_pages : n_mode_pages;
+}
+
+static UnitPage page_at(const LogicalUnit *lu, size_t i)
+{
+        return lu->pages ? lu->pages[i] : (UnitPage){ &mode_pages[i], NULL };
+}
+
+static bool find_page(const LogicalUnit *lu, uint8_t page, uint8_t subpage, UnitPage *ret)
+{
+        for (size_t i = 0; i < n_pages(lu); i++) {
+                *ret = page_at(lu, i);
+                if (page_code(ret) == page && page_subcode(ret) == subpage)
+                        return true;
         }
-        p[0] = row->page;
-        if (row->subpage) {
-                p[0] |= 0x40;
-                p[1] = row->subpage;
-                put_be16(p + 2, (uint16_t)(row->length - 4));
+        return false;
+}
+
+static void write_header(const UnitPage *u, uint8_t *p)
+{
+        p[0] = page_code(u); /* PS 0: nothing is saved */
+        if (page_subcode(u)) {
+                p[0] |= 0x40; /* SPF */
+                p[1] = page_subcode(u);
+                put_be16(p + 2, (uint16_t)(page_length(u) - SUBPAGE_HEADER));
         } else
-                p[1] = (uint8_t)(row->length - 2);
+                p[1] = (uint8_t)(page_length(u) - PAGE_HEADER);
+}
+
+/* What is given, with the bits of it that do something as they are now. */
+static void fill_given(const UnitPage *u, uint8_t mode, uint8_t *p)
+{
+        uint8_t now[MODE_PAGE_MAX] = {};
+
+        memcpy(p + page_header(u), u->given->bytes, u->given->length);
+        if (!u->row)
+                return;
+        u->row->fill(mode, now);
+        for (unsigned i = 0; i < MIN(page_length(u), (unsigned)u->row->length); i++)
+                p[i] = (uint8_t)((p[i] & ~u->row->changeable[i]) |
+                                 (now[i] & u->row->changeable[i]));
+}
+
+static void make_page(const UnitPage *u, uint8_t mode, bool changeable, uint8_t p[UNIT_PAGE_MAX])
+{
+        memset(p, 0, UNIT_PAGE_MAX);
+        if (changeable && !u->given)
+                memcpy(p, u->row->changeable, MODE_PAGE_MAX);
+        else if (!changeable && u->given)
+                fill_given(u, mode, p);
+        else if (!changeable)
+                u->row->fill(mode, p);
+        write_header(u, p);
+}
+
+/* The cache is on where both say so; anything else is on where either does. */
+uint8_t lu_default_mode(const LogicalUnit *lu, bool write_cache)
+{
+        uint8_t mode = (uint8_t)((write_cache ? MODE_WCE : 0) |
+                                 (lu->config.descriptor_sense ? MODE_D_SENSE : 0));
+
+        for (size_t i = 0; i < lu->n_pages; i++) {
+                const UnitPage *u = &lu->pages[i];
+                uint8_t p[UNIT_PAGE_MAX] = {}, value;
+
+                if (!u->given || !u->row || !u->row->parse)
+                        continue;
+                memcpy(p + page_header(u), u->given->bytes, u->given->length);
+                value = u->row->parse(p);
+                mode = (uint8_t)(mode | (value & ~MODE_WCE));
+                if (u->row->mask & MODE_WCE & ~value)
+                        mode = (uint8_t)(mode & ~MODE_WCE);
+        }
+        return mode;
 }
 
 /* ---- MODE SENSE ------------------------------------------------------------------------------ */
@@ -95,6 +247,9 @@ static void make_page(const ModePage *row, uint8_t mode, bool changeable, uint8_
 #define LLBAA 0x10
 #define ALL_PAGES 0x3f
 #define ALL_SUBPAGES 0xff
+
+/* headers, a block descriptor, and every page */
+#define MODE_DATA_MAX (24 + 16 * MODE_PAGE_MAX + LU_MODE_PAGES_MAX * UNIT_PAGE_MAX)
 
 enum { PC_CURRENT, PC_CHANGEABLE, PC_DEFAULT, PC_SAVED };
 
@@ -110,10 +265,10 @@ static void write_block_descriptor(const LuSlot *slot, bool longlba, Writer *w)
         write_be32(w, slot->lu->config.block_size);
 }
 
-static bool wanted(const ModePage *row, uint8_t page, uint8_t subpage)
+static bool wanted(const UnitPage *u, uint8_t page, uint8_t subpage)
 {
-        return (page == ALL_PAGES || page == row->page) &&
-               (subpage == ALL_SUBPAGES || subpage == row->subpage);
+        return (page == ALL_PAGES || page == page_code(u)) &&
+               (subpage == ALL_SUBPAGES || subpage == page_subcode(u));
 }
 
 static bool write_pages(const Task *task, uint8_t pc, uint8_t page, uint8_t subpage, Writer *w)
@@ -121,14 +276,14 @@ static bool write_pages(const Task *task, uint8_t pc, uint8_t page, uint8_t subp
         const LuState *s = &task->slot->state;
         bool any = false;
 
-        for (size_t i = 0; i < n_mode_pages; i++) {
-                uint8_t p[MODE_PAGE_MAX];
+        for (size_t i = 0; i < n_pages(task->slot->lu); i++) {
+                UnitPage u = page_at(task->slot->lu, i);
+                uint8_t p[UNIT_PAGE_MAX];
 
-                if (!wanted(&mode_pages[i], page, subpage))
+                if (!wanted(&u, page, subpage))
                         continue;
-                make_page(&mode_pages[i], pc == PC_DEFAULT ? s->default_mode : s->mode,
-                          pc == PC_CHANGEABLE, p);
-                write_bytes(w, p, mode_pages[i].length);
+                make_page(&u, pc == PC_DEFAULT ? s->default_mode : s->mode, pc == PC_CHANGEABLE, p);
+                write_bytes(w, p, page_length(&u));
                 any = true;
         }
         return any;
@@ -147,7 +302,7 @@ Run spc_mode_sense(Task *task, int r)
 
         if (pc == PC_SAVED)
                 return task_check(task, SENSE_ILLEGAL_REQUEST, ASC_SAVING_NOT_SUPPORTED);
-        if (!task_reply(task, 512, &w))
+        if (!task_reply(task, MODE_DATA_MAX, &w))
                 return RUN_DONE;
         if (ten) {
                 write_be16(&w, 0);
@@ -168,7 +323,7 @@ Run spc_mode_sense(Task *task, int r)
         if (ten)
                 patch_be16(&w, 0, (uint16_t)(writer_stored(&w) - 2));
         else
-                task->in_buffer->data[0] = (uint8_t)(writer_stored(&w) - 1);
+                task->in_buffer->data[0] = (uint8_t)MIN(writer_stored(&w) - 1, 255u);
         return task_reply_done(task, &w);
 }
 
@@ -190,25 +345,18 @@ static int check_block_descriptor(const Task *task, const uint8_t *p, size_t n)
         return size == slot->lu->config.block_size ? BAD_NONE : (n == 16 ? 12 : 5);
 }
 
-static const ModePage *find_page(uint8_t page, uint8_t subpage)
-{
-        for (size_t i = 0; i < n_mode_pages; i++)
-                if (mode_pages[i].page == page && mode_pages[i].subpage == subpage)
-                        return &mode_pages[i];
-        return NULL;
-}
-
 /* Offset within the page of the first byte that may not be so; BAD_NONE. */
-static int check_page(const ModePage *row, uint8_t mode, const uint8_t *p)
+static int check_page(const UnitPage *u, uint8_t mode, const uint8_t *p)
 {
-        uint8_t now[MODE_PAGE_MAX];
+        uint8_t now[UNIT_PAGE_MAX], changeable[UNIT_PAGE_MAX];
 
-        make_page(row, mode, false, now);
-        for (int i = 0; i < row->length; i++) {
-                uint8_t allowed = i < (row->subpage ? 4 : 2) ? 0 : row->changeable[i];
+        make_page(u, mode, false, now);
+        make_page(u, mode, true, changeable);
+        for (unsigned i = 0; i < page_length(u); i++) {
+                uint8_t allowed = i < page_header(u) ? 0 : changeable[i];
 
                 if ((p[i] ^ now[i]) & ~allowed)
-                        return i;
+                        return (int)i;
         }
         return BAD_NONE;
 }
@@ -243,28 +391,27 @@ static bool parse_list(Task *task, uint8_t *ret_value, uint8_t *ret_mask)
         }
         while (at < n) {
                 bool sub = p[at] & 0x40;
-                const ModePage *row;
+                UnitPage u;
                 int bad;
 
                 if (n - at < (sub ? 4u : 2u))
                         goto short_list;
-                row = find_page(p[at] & 0x3f, sub ? p[at + 1] : 0);
-                if (!row) {
+                if (!find_page(task->slot->lu, p[at] & 0x3f, sub ? p[at + 1] : 0, &u)) {
                         task_bad_parameter(task, (int)at, 5);
                         return false;
                 }
-                if (n - at < row->length)
+                if (n - at < page_length(&u))
                         goto short_list;
-                bad = check_page(row, task->slot->state.mode, p + at);
+                bad = check_page(&u, task->slot->state.mode, p + at);
                 if (bad != BAD_NONE) {
                         task_bad_parameter(task, (int)at + bad, -1);
                         return false;
                 }
-                if (row->parse) {
-                        *ret_mask |= row->mask;
-                        *ret_value = (uint8_t)((*ret_value & ~row->mask) | row->parse(p + at));
+                if (!u.given && u.row->parse) {
+                        *ret_mask |= u.row->mask;
+                        *ret_value = (uint8_t)((*ret_value & ~u.row->mask) | u.row->parse(p + at));
                 }
-                at += row->length;
+                at += page_length(&u);
         }
         return true;
 short_list:

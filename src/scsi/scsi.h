@@ -251,6 +251,16 @@ typedef struct LuIdentity {
 
 typedef enum LuThin { LU_THICK, LU_THIN } LuThin;
 
+/* A mode page as the administrator words it: initiators read it and cannot change it. Bits that do
+ * something here (WCE, D_SENSE, SWP, TAS) do it. */
+typedef struct LuModePage {
+        uint8_t page, subpage;
+        uint8_t length; /* of bytes, which are what follows the page's header */
+        uint8_t bytes[255];
+} LuModePage;
+
+#define LU_MODE_PAGES_MAX 24
+
 typedef struct LuConfig {
         LuIdentity identity;
         const char *name;    /* for events: the backing path or type */
@@ -265,7 +275,9 @@ typedef struct LuConfig {
         bool write_cache;
         bool removable;
         bool descriptor_sense;
-        uint64_t size; /* bytes served; 0: the store's size rounded down */
+        uint64_t size;                /* bytes served; 0: the store's size rounded down */
+        const LuModePage *mode_pages; /* copied; each page and subpage at most once */
+        size_t n_mode_pages;          /* at most LU_MODE_PAGES_MAX */
 } LuConfig;
 
 /* store may be NULL: the unit answers 02/04 until lu_set_store(). coordinator: the loop that orders

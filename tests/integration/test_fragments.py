@@ -233,6 +233,21 @@ def test_the_example_of_stgts_man_page():
         assert errors_of(path) == []
 
 
+def test_mode_page_does_what_it_says():
+    """stgt's own way to write "write-cache off", and a page that nobody has."""
+    page = "mode_page 8:0:18:0x10:0:0xff:0xff:0:0:0xff:0xff:0xff:0xff:0x80:0x14:0:0:0:0:0:0\n" \
+           "    mode_page 0x20:0:3:1:2"
+    with tgt.scratch() as d:
+        disk = tgt.sparse(os.path.join(d, "a.img"), 16 << 20)
+        with tgt.Daemon(d, {"t.conf": tgt.disk_fragment(disk, extra=page)}) as daemon:
+            raw = Raw(daemon.port, target=tgt.NAME).login().ready()
+            _, data, _, _ = raw.response(raw.command(b"\x1a\x08\x08\0\xff\0", read=255))
+            assert data[4:8] == b"\x08\x12\x10\0" and data[16:18] == b"\x80\x14", data.hex()
+            _, data, _, _ = raw.response(raw.command(b"\x1a\x08\x20\0\xff\0", read=255))
+            assert data[4:] == b"\x20\x03\x01\x02\0", data.hex()
+            raw.close()
+
+
 def test_an_error_costs_only_its_block():
     good = tgt.disk_fragment("{}/a.img", name="iqn.2026-01.org.example:good")
     bad = ("<target iqn.2026-01.org.example:bad>\n    backing-store {}/b.img\n    wrte-cache on\n"

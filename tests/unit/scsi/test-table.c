@@ -1,39 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "base/bytes.h"
+#include "one-nexus.h"
 #include "scsi/mode.h"
 #include "scsi/vpd.h"
-#include "world.h"
-
-typedef struct Fixture {
-        World w;
-        Store *store;
-        LogicalUnit *lu;
-        LunMap *map;
-        TestNexus *n;
-} Fixture;
-
-static void setup(Fixture *f, const LuConfig *config)
-{
-        world_init(&f->w, 1, 1);
-        f->store = fake_store_new(f->w.sim, 4 * MIB,
-                                  (StoreCaps){ .block_size = 512,
-                                               .physical_size = 4096,
-                                               .discard_granularity = 4096,
-                                               .discard_zeroes = true });
-        f->lu = unit_new(&f->w, f->store, config);
-        f->map = map_of(f->lu, 1);
-        f->n = nexus_new(&f->w, 0, f->map);
-        clear_attention(f->n, 1);
-}
-
-static void teardown(Fixture *f)
-{
-        nexus_free(f->n);
-        lun_map_unref(f->map);
-        lu_unref(f->lu);
-        store_unref(f->store);
-        world_done(&f->w);
-}
 
 static void test_rows(void)
 {
@@ -384,6 +352,90 @@ static void test_mode_pages(void)
         teardown(&f);
 }
 
+/* What the administrator says a page is, initiators read and cannot change. */
+static void test_given_mode_pages(void)
+{
+        static const LuModePage pages[] = {
+                { 0x20, 0, 4, { 1, 2, 3, 4 } },
+                { 0x08, 0, 18, { 0x10, 0xaa, 0, 0, 0, 0, 0, 0, 0, 0, 0x80 } }, /* not WCE */
+                { 0x0a, 0, 10, { 0, 0x10, 0x08 } },                            /* SWP */
+                { 0x0a, 0x05, 2, { 7, 8 } },
+        };
+        static const uint8_t order[] = { 0x01, 0x02, 0x08, 0x0a, 0x4a, 0x4a, 0x1c, 0x20 };
+        static uint8_t block[BS];
+        LuConfig config = default_config;
+        size_t at = 8;
+        Fixture f;
+        Command *c;
+
+        config.write_cache = true;
+        config.mode_pages = pages;
+        config.n_mode_pages = ELEMENTSOF(pages);
+        setup(&f, &config);
+        c = run_in(f.n, 1, CDB(0x5a, 8, 0x3f, 0xff, 0, 0, 0, 2, 0, 0), 512);
+        for (size_t i = 0; i < ELEMENTSOF(order); i++) {
+                const uint8_t *p = c->in + at;
+
+                g_assert_cmphex(p[0], ==, order[i]);
+                if (p[0] == 0x08)
+                        g_assert_true(p[1] == 18 && p[2] == 0x10 && p[3] == 0xaa && p[12] == 0x80);
+                else if (p[0] == 0x0a)
+                        g_assert_true(p[1] == 10 && p[4] == 0x08);
+                else if (p[0] == 0x4a && p[1] == 5)
+                        g_assert_true(get_be16(p + 2) == 2 && p[4] == 7 && p[5] == 8);
+                else if (p[0] == 0x20)
+                        g_assert_true(p[1] == 4 && p[2] == 1 && p[5] == 4);
+                at += p[0] & 0x40 ? 4u + get_be16(p + 2) : 2u + p[1];
+        }
+        g_assert_cmpuint(at, ==, c->in_length);
+        g_assert_cmphex(c->in[3], ==, 0x90); /* WP as SWP says, DPOFUA */
+        command_free(c);
+        /* they do what they say */
+        c = run_out(f.n, 1, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0), block, BS);
+        expect_sense(c, 0x072700);
+        /* nothing of them is changeable */
+        c = run_in(f.n, 1, CDB(0x1a, 8, 0x48, 0, 0xff, 0), 255);
+        for (size_t i = 6; i < c->in_length; i++)
+                g_assert_cmphex(c->in[i], ==, 0);
+        command_free(c);
+        c = run_out(f.n, 1, CDB(0x15, 0x10, 0, 0, 24, 0),
+                    ((uint8_t[24]){ 0, 0, 0, 0, 0x08, 18, 0x14, 0xaa, [16] = 0x80 }), 24);
+        expect_sense(c, 0x052600);
+        c = run_out(f.n, 1, CDB(0x15, 0x10, 0, 0, 24, 0),
+                    ((uint8_t[24]){ 0, 0, 0, 0, 0x08, 18, 0x10, 0xaa, [16] = 0x80 }), 24);
+        expect_good(c);
+        teardown(&f);
+}
+
+/* As many as there may be, in a list that is longer than the header of 6 bytes can say. */
+static void test_many_mode_pages(void)
+{
+        LuModePage pages[LU_MODE_PAGES_MAX];
+        LuConfig config = default_config;
+        LogicalUnit *lu;
+        Fixture f;
+        Command *c;
+
+        for (size_t i = 0; i < ELEMENTSOF(pages); i++) {
+                pages[i] = (LuModePage){ (uint8_t)(0x20 + i % 16), (uint8_t)(1 + i / 16), 255, {} };
+                memset(pages[i].bytes, (int)i, 255);
+        }
+        config.mode_pages = pages;
+        config.n_mode_pages = ELEMENTSOF(pages);
+        setup(&f, &config);
+        c = run_in(f.n, 1, CDB(0x5a, 8, 0x3f, 0xff, 0, 0, 0, 0xff, 0xff, 0), 65535);
+        g_assert_cmpuint(c->in_length, >, LU_MODE_PAGES_MAX * 259);
+        g_assert_cmpuint(get_be16(c->in), ==, c->in_length - 2);
+        command_free(c);
+        c = run_in(f.n, 1, CDB(0x1a, 8, 0x3f, 0xff, 0xff, 0), 255);
+        g_assert_cmpuint(c->in_length, ==, 255);
+        g_assert_cmpuint(c->in[0], ==, 255);
+        command_free(c);
+        config.n_mode_pages++;
+        g_assert_cmpint(lu_new(&config, NULL, f.lu->coord.loop, &lu), ==, -EINVAL);
+        teardown(&f);
+}
+
 /* Allocation lengths cut, and never change what is said. */
 static void test_allocation(void)
 {
@@ -443,6 +495,8 @@ int main(int argc, char *argv[])
         g_test_add_func("/scsi/table/vpd", test_vpd);
         g_test_add_func("/scsi/table/identification", test_identification);
         g_test_add_func("/scsi/table/mode-pages", test_mode_pages);
+        g_test_add_func("/scsi/table/given-mode-pages", test_given_mode_pages);
+        g_test_add_func("/scsi/table/many-mode-pages", test_many_mode_pages);
         g_test_add_func("/scsi/table/allocation", test_allocation);
         return g_test_run();
 }
