@@ -20,6 +20,7 @@ static const MethodRow table[] = {
         { MANAGER, "ListSessions", NULL, parse_page_id, run_list_sessions },
         { MANAGER, "ListPortals", NULL, parse_nothing, run_list_portals },
         { MANAGER, "GetTarget", NULL, parse_get_target, run_get_target },
+        { MANAGER, "GetTargetByTid", NULL, parse_get_tid, run_get_target_by_tid },
         { MANAGER, "GetLogicalUnit", NULL, parse_get_unit, run_get_unit },
         { MANAGER, "GetSession", NULL, parse_get_session, run_get_session },
         { MANAGER, "CreateTarget", ACTION_TARGET, parse_create_target,

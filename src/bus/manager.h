@@ -97,6 +97,7 @@ const char *const *manager_store_types(const Manager *m);
  * char*, owned by the caller). */
 GPtrArray *manager_target_params(const Manager *m, const TargetSpec *t);
 uint32_t manager_target_tid(const Manager *m, const char *target); /* 0: none */
+const char *manager_target_of_tid(const Manager *m, uint32_t tid); /* NULL: none */
 
 /* Live facts of a unit. A unit is one object, whatever maps it: key is its UUID as text. */
 typedef struct UnitInfo {

@@ -214,6 +214,13 @@ int parse_get_target(Call *call, const ObjectRef *object, sd_bus_message *m, Bus
         return read_target_name(m, &call->edit.target, e);
 }
 
+int parse_get_tid(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        int r = sd_bus_message_read(m, "u", &call->max);
+
+        return r < 0 ? read_failed(r, e) : 0;
+}
+
 int parse_get_unit(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
 {
         return read_text(m, "uuid", &call->uuid, e);
@@ -250,6 +257,17 @@ void run_get_target(Call *call)
                                 call->edit.target);
         else
                 answer_path(call, path_of_target(call->edit.target));
+}
+
+void run_get_target_by_tid(Call *call)
+{
+        const char *name = manager_target_of_tid(call->server->manager, call->max);
+
+        if (!name)
+                call_fail_named(call, ERROR_NOT_FOUND, "There is no target with the id %u",
+                                call->max);
+        else
+                answer_path(call, path_of_target(name));
 }
 
 void run_get_unit(Call *call)

@@ -6,7 +6,7 @@
 /* Arguments and work of every method; the table in authority.c puts them together. */
 
 CallParse parse_nothing, parse_page_text, parse_page_id;
-CallParse parse_get_target, parse_get_unit, parse_get_session;
+CallParse parse_get_tid, parse_get_target, parse_get_unit, parse_get_session;
 CallParse parse_create_target, parse_delete_target, parse_portal;
 CallParse parse_options, parse_verify, parse_verify_text, parse_dump;
 CallParse parse_add_lun, parse_lun, parse_set_lun, parse_set;
@@ -17,7 +17,7 @@ CallParse parse_flag, parse_quit;
 CallParse parse_unit, parse_unit_options, parse_session;
 
 CallRun run_list_targets, run_list_units, run_list_sessions, run_list_portals;
-CallRun run_get_target, run_get_unit, run_get_session;
+CallRun run_get_target_by_tid, run_get_target, run_get_unit, run_get_session;
 CallRun run_reload, run_verify, run_verify_text, run_dump;
 CallRun run_set_offline, run_set_debugging, run_quit;
 CallRun run_refresh_unit, run_configure_unit, run_end_session;

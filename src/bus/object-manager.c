@@ -147,6 +147,8 @@ const sd_bus_vtable manager_vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetTarget", SD_BUS_ARGS("s", name), SD_BUS_RESULT("o", target),
                                 call_entry, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetTargetByTid", SD_BUS_ARGS("u", tid), SD_BUS_RESULT("o", target),
+                                call_entry, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetLogicalUnit", SD_BUS_ARGS("s", uuid),
                                 SD_BUS_RESULT("o", unit), call_entry,
                                 SD_BUS_VTABLE_UNPRIVILEGED),

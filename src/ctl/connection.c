@@ -290,6 +290,10 @@ int ctl_report_error(Ctl *c, int code, const sd_bus_error *error)
         g_autofree char *text = ctl_in_our_words(error->message ? error->message : error->name);
         const char *hint = "";
 
+        g_free(c->error_name);
+        c->error_name = g_strdup(error->name);
+        if (c->caught) /* the words of whoever catches it */
+                return ctl_fail(c, (ExitCode)code, "%s", text);
         if (sd_bus_error_has_name(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED)) {
                 text[strcspn(text, ";")] = '\0'; /* what follows is for who calls the method */
                 hint = ".\nRun it on a terminal and without --no-ask-password, or as root.";

@@ -22,8 +22,13 @@ const char *exit_code_help(ExitCode code)
 static void print_error(Ctl *c, Color color, const char *format, va_list ap)
 {
         g_autofree char *text = g_strdup_vprintf(format, ap);
-        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+        g_auto(GStrv) lines = NULL;
 
+        if (c->caught) {
+                g_string_append_printf(c->caught, "%s%s", c->caught->len > 0 ? "\n" : "", text);
+                return;
+        }
+        lines = g_strsplit(text, "\n", -1);
         (void)fflush(stdout);
         for (char **l = lines; *l; l++) {
                 g_autofree char *clean = text_sanitize(*l, c->terminal.unicode);

@@ -41,7 +41,9 @@ struct Ctl {
         int connect_code;
         char *connect_why; /* what to tell when connect_code is not 0 */
 
-        json_t *result; /* of changes, for --json; NULL: none */
+        GString *caught;  /* what would be said on stderr; NULL: it is said there */
+        char *error_name; /* of the last call that failed, on D-Bus; NULL: none did */
+        json_t *result;   /* of changes, for --json; NULL: none */
 };
 
 /* Says "text" on stderr and returns code. */

@@ -49,6 +49,8 @@ const Personality *personality_find(const char *argv0);
 
 /* Returns an ExitCode. argv is permuted. */
 int tgtctl_main(int argc, char **argv);
+/* Returns stgt's exit codes. */
+int tgtadm_main(int argc, char **argv);
 
 /* json_decrefp() is jansson's. */
 #define _cleanup_json_ _cleanup_(json_decrefp)

@@ -10,8 +10,7 @@ static const char *const word_kinds[_WORD_KIND_MAX] = {
         [WORD_OBJECTS] = "objects", [WORD_DIRECTIVE] = "directive", [WORD_VERB] = "verb",
 };
 
-/* Text that roff takes as it is. */
-static void roff(const char *text, GString *to)
+void roff_append(const char *text, GString *to)
 {
         for (const char *p = text; *p; p++) {
                 if ((*p == '.' || *p == '\'') && (p == text || p[-1] == '\n'))
@@ -32,7 +31,7 @@ static void roff_paragraphs(const char *text, GString *to)
         for (char **p = paragraphs; *p; p++) {
                 if (p != paragraphs)
                         g_string_append(to, ".sp\n");
-                roff(*p, to);
+                roff_append(*p, to);
                 g_string_append_c(to, '\n');
         }
 }
@@ -43,7 +42,7 @@ static void roff_option(const Option *o, GString *to)
         if (o->letter)
                 g_string_append_printf(to, "\\fB\\-%c\\fR, ", o->letter);
         g_string_append(to, "\\fB\\-\\-");
-        roff(o->name, to);
+        roff_append(o->name, to);
         g_string_append(to, "\\fR");
         if (o->value)
                 g_string_append_printf(to, "%s\\fI%s\\fR", o->value[0] == '[' ? "" : "=", o->value);
@@ -58,17 +57,17 @@ static void man_verbs(GString *to)
                 if (v->group)
                         g_string_append_printf(to, ".SS %s\n", v->group);
                 g_string_append(to, ".TP\n\\fB");
-                roff(v->name, to);
+                roff_append(v->name, to);
                 g_string_append(to, "\\fR \\fI");
-                roff(v->args, to);
+                roff_append(v->args, to);
                 g_string_append(to, "\\fR\n");
-                roff(v->help, to);
+                roff_append(v->help, to);
                 g_string_append(to, ".\n");
                 roff_paragraphs(v->description, to);
                 g_string_append(to, ".sp\n.nf\n");
                 for (char **e = examples; *e; e++) {
                         g_string_append(to, "$ ");
-                        roff(*e, to);
+                        roff_append(*e, to);
                         g_string_append_c(to, '\n');
                 }
                 g_string_append(to, ".fi\n");
@@ -80,14 +79,14 @@ static void man_options(GString *to)
         for (const Option *o = options_table(); o->name; o++) {
                 g_string_append(to, ".TP\n");
                 roff_option(o, to);
-                roff(o->help, to);
+                roff_append(o->help, to);
                 g_string_append(to, ".\n");
                 if (o->verbs) {
                         g_auto(GStrv) names = g_strsplit(o->verbs, ",", -1);
                         g_autofree char *list = g_strjoinv(", ", names);
 
                         g_string_append(to, "For ");
-                        roff(list, to);
+                        roff_append(list, to);
                         g_string_append(to, ".\n");
                 }
         }
@@ -97,7 +96,7 @@ static void man_exit_codes(GString *to)
 {
         for (int i = 0; i < _EXIT_CODE_MAX; i++) {
                 g_string_append_printf(to, ".TP\n.B %d\n", i);
-                roff(exit_code_help((ExitCode)i), to);
+                roff_append(exit_code_help((ExitCode)i), to);
                 g_string_append_c(to, '\n');
         }
 }
@@ -211,23 +210,21 @@ static void version(GString *to)
         g_string_append(to, ".TH TGTCTL 1 \"\" \"tgt " TGT_VERSION "\" \"tgtctl\"\n");
 }
 
-static const struct {
-        const char *mark;
-        void (*write)(GString *to);
-} marks[] = {
+static const Mark marks[] = {
         { "@MAN_TITLE@", version },
         { "@MAN_VERBS@", man_verbs },
         { "@MAN_OPTIONS@", man_options },
         { "@MAN_EXIT_CODES@", man_exit_codes },
         { "@COMPLETION_TABLES@", completion_tables },
         { "@COMPLETION_VERBS@", completion_verbs },
+        { NULL },
 };
 
-static bool expand(const char *line, GString *to)
+static bool expand(const Mark *table, const char *line, GString *to)
 {
-        for (size_t i = 0; i < ELEMENTSOF(marks); i++)
-                if (STREQ(marks[i].mark, line)) {
-                        marks[i].write(to);
+        for (const Mark *m = table; m->mark; m++)
+                if (STREQ(m->mark, line)) {
+                        m->write(to);
                         return true;
                 }
         return false;
@@ -242,7 +239,7 @@ char *generate(const char *template, char **ret_mark)
                 size_t n = strlen(*l);
 
                 if (n > 2 && (*l)[0] == '@' && (*l)[n - 1] == '@') {
-                        if (expand(*l, to))
+                        if (expand(marks, *l, to) || expand(stgt_marks, *l, to))
                                 continue;
                         *ret_mark = g_strdup(*l);
                         (void)g_string_free(to, TRUE);

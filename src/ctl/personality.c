@@ -3,6 +3,7 @@
 
 static const Personality table[] = {
         { "tgtctl", tgtctl_main, "Control the SCSI target daemon" },
+        { "tgtadm", tgtadm_main, "Control the SCSI target daemon with the commands of stgt" },
         { NULL },
 };
 

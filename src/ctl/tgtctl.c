@@ -44,6 +44,7 @@ int tgtctl_main(int argc, char **argv)
         agent_close();
         sd_bus_flush_close_unref(c.bus);
         g_free(c.connect_why);
+        g_free(c.error_name);
         json_decref(c.result);
         options_done(&c.options);
         /* a full disk or a closed pipe must not look like success */

@@ -552,6 +552,7 @@ static void commit_target(Manager *m, char *name, Target *new, GPtrArray *gone)
                 target_own_units(old, new, false);
                 m->n_luns -= old->n_maps;
                 g_hash_table_remove(m->tids, GUINT_TO_POINTER(old->tid));
+                m->next_tid = MIN(m->next_tid, old->tid);
                 g_hash_table_remove(m->republish, old);
                 g_hash_table_steal(m->targets, old->name);
                 g_ptr_array_add(gone, old);
@@ -562,6 +563,8 @@ static void commit_target(Manager *m, char *name, Target *new, GPtrArray *gone)
                 m->n_luns += new->n_maps;
                 g_hash_table_replace(m->targets, new->name, new);
                 g_hash_table_replace(m->tids, GUINT_TO_POINTER(new->tid), new);
+                while (g_hash_table_contains(m->tids, GUINT_TO_POINTER(m->next_tid)))
+                        m->next_tid++;
         }
         if (!new)
                 OBSERVE(m, target_removed, name);

@@ -85,7 +85,7 @@ struct Manager {
         Identities *identities;
         GHashTable *targets; /* name -> Target, owned */
         GHashTable *tids;    /* tid -> Target */
-        uint32_t next_tid;
+        uint32_t next_tid;   /* none below is free */
 
         /* manager-unit.c */
         GHashTable *units;          /* uuid -> Unit: those that are served */
@@ -309,6 +309,8 @@ struct Edit {
         GHashTable *planned;         /* names of the targets that are touched */
         GHashTable *planned_luns;    /* key -> LunSpec* */
         GArray *updates;             /* UnitUpdate */
+        GHashTable *tids;            /* set of numbers; or NULL */
+        uint32_t next_tid;
 
         unsigned n_unsettled;
         LoopTimer deadline;

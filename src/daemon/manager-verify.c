@@ -84,35 +84,38 @@ static int check_target(Plan *p)
         return refuse(p, ERROR_EXISTS, spec->at, "controller_tid", text);
 }
 
-static bool tid_is_free(const Edit *e, uint32_t tid)
+/* The numbers that e gives out, and those that its targets ask for. */
+static GHashTable *edit_tids(Edit *e)
 {
         GHashTableIter iter;
-        gpointer t;
+        gpointer spec;
 
-        if (g_hash_table_contains(e->manager->tids, GUINT_TO_POINTER(tid)))
-                return false;
-        if (!e->partial)
-                return true;
-        g_hash_table_iter_init(&iter, e->builds);
-        while (g_hash_table_iter_next(&iter, NULL, &t))
-                if (t && ((Target *)t)->tid == tid)
-                        return false;
-        return true;
+        if (e->tids)
+                return e->tids;
+        e->tids = g_hash_table_new(NULL, NULL);
+        g_hash_table_iter_init(&iter, e->after->targets);
+        while (g_hash_table_iter_next(&iter, NULL, &spec))
+                g_hash_table_add(e->tids, GUINT_TO_POINTER(((TargetSpec *)spec)->tid));
+        return e->tids;
 }
 
+/* The lowest that is free: below next_tid there is none. */
 static uint32_t tid_for(Plan *p)
 {
         Manager *m = p->e->manager;
+        GHashTable *taken = edit_tids(p->e);
         const Target *old = g_hash_table_lookup(m->targets, p->spec->name);
+        uint32_t tid = MAX(m->next_tid, p->e->next_tid);
 
         if (p->spec->tid > 0)
                 return p->spec->tid;
         if (old)
                 return old->tid;
-        do
-                m->next_tid = m->next_tid >= INT32_MAX ? 1 : m->next_tid + 1;
-        while (!tid_is_free(p->e, m->next_tid));
-        return m->next_tid;
+        while (g_hash_table_contains(m->tids, GUINT_TO_POINTER(tid)) ||
+               !g_hash_table_add(taken, GUINT_TO_POINTER(tid)))
+                tid++;
+        p->e->next_tid = tid;
+        return tid;
 }
 
 /* ---- units ----------------------------------------------------------------------------------- */
@@ -372,6 +375,8 @@ static void release_builds(Edit *e)
 
 void edit_plan_clear(Edit *e)
 {
+        g_clear_pointer(&e->tids, g_hash_table_unref);
+        e->next_tid = 0;
         if (!e->builds)
                 return;
         g_clear_pointer(&e->candidates_uuid, g_hash_table_unref);

@@ -85,6 +85,13 @@ uint32_t manager_target_tid(const Manager *m, const char *target)
         return t ? t->tid : 0;
 }
 
+const char *manager_target_of_tid(const Manager *m, uint32_t tid)
+{
+        const Target *t = g_hash_table_lookup(m->tids, GUINT_TO_POINTER(tid));
+
+        return t ? t->name : NULL;
+}
+
 /* ---- units ----------------------------------------------------------------------------------- */
 
 size_t manager_n_units(const Manager *m)

@@ -80,6 +80,7 @@ static void tables_init(Manager *m)
         m->desired = desired_new();
         m->targets = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, free_target);
         m->tids = g_hash_table_new(NULL, NULL);
+        m->next_tid = 1;
         units_init(m);
         edits_init(m);
         portals_init(m);

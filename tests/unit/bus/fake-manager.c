@@ -301,6 +301,15 @@ uint32_t manager_target_tid(const Manager *m, const char *target)
         return g_hash_table_contains(m->desired->targets, target) ? 7 : 0;
 }
 
+const char *manager_target_of_tid(const Manager *m, uint32_t tid)
+{
+        GHashTableIter iter;
+        gpointer name = NULL;
+
+        g_hash_table_iter_init(&iter, m->desired->targets);
+        return tid == 7 && g_hash_table_iter_next(&iter, &name, NULL) ? name : NULL;
+}
+
 typedef struct Unit {
         const TargetSpec *target;
         const LunSpec *lun;

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ctl/generate.h"
+#include "ctl/tgtadm.h"
+
+static void adm_title(GString *to)
+{
+        g_string_append(to, ".TH TGTADM 8 \"\" \"tgt " TGT_VERSION "\" \"tgtadm\"\n");
+}
+
+static void adm_man_rows(GString *to)
+{
+        for (const AdmRow *r = adm_rows(); r->run; r++) {
+                g_autofree char *head = g_strdup_printf(
+                        "--mode %s --op %s", adm_mode_names[r->mode], adm_op_names[r->op]);
+
+                g_string_append(to, ".TP\n.B ");
+                roff_append(head, to);
+                if (*r->synopsis) {
+                        g_string_append(to, " \\fR");
+                        roff_append(r->synopsis, to);
+                }
+                g_string_append_c(to, '\n');
+                roff_append(r->help, to);
+                g_string_append_c(to, '\n');
+        }
+}
+
+static void adm_man_options(GString *to)
+{
+        for (const AdmOption *o = adm_options(); o->name; o++) {
+                g_string_append_printf(to, ".TP\n\\fB\\-%c\\fR, \\fB\\-\\-", o->letter);
+                roff_append(o->name, to);
+                g_string_append(to, "\\fR");
+                if (o->value)
+                        g_string_append_printf(to, " \\fI%s\\fR", o->value);
+                g_string_append_c(to, '\n');
+                roff_append(o->help, to);
+                g_string_append_c(to, '\n');
+        }
+}
+
+/* Assignments that bash and zsh both understand. */
+static void adm_completion(GString *to)
+{
+        g_string_append(to, "        adm_modes='");
+        for (int i = 0; i < _ADM_MODE_MAX; i++)
+                g_string_append_printf(to, "%s ", adm_mode_names[i]);
+        g_string_append(to, "'\n        adm_options='");
+        for (const AdmOption *o = adm_options(); o->name; o++)
+                g_string_append_printf(to, "--%s ", o->name);
+        g_string_append(to, "'\n");
+        for (int mode = 0; mode < _ADM_MODE_MAX; mode++) {
+                g_string_append_printf(to, "        adm_ops[%s]='", adm_mode_names[mode]);
+                for (const AdmRow *r = adm_rows(); r->run; r++)
+                        if (r->mode == (AdmMode)mode)
+                                g_string_append_printf(to, "%s ", adm_op_names[r->op]);
+                g_string_append(to, "'\n");
+        }
+}
+
+const Mark stgt_marks[] = {
+        { "@ADM_TITLE@", adm_title },
+        { "@ADM_ROWS@", adm_man_rows },
+        { "@ADM_OPTIONS@", adm_man_options },
+        { "@ADM_COMPLETION@", adm_completion },
+        { NULL },
+};
