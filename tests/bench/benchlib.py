@@ -129,7 +129,7 @@ class Ours:
             for name, store, path in units:
                 size = f"  size {mib}M\n" if path == "NONE" else ""
                 f.write(f"<target {PREFIX}{name}>\n <backing-store {path}>\n  bs-type {store}\n"
-                        f"{size} </backing-store>\n initiator-address ALL\n{extra}</target>\n")
+                        f"{size} </backing-store>\n initiator-address ALL\n {extra}\n</target>\n")
         self.port = tgt.free_port()
         with open(os.path.join(directory, "tgtd.log"), "wb") as log:
             self.process = subprocess.Popen(
