@@ -129,21 +129,37 @@ static size_t iov_bytes(const struct iovec *iov, size_t n)
         return total;
 }
 
+/* Cuts iov to max bytes, so that one system call does not take more than a turn may; returns what
+ * is left of max. */
+static size_t iov_limit(struct iovec *iov, size_t *n, size_t max)
+{
+        for (size_t i = 0; i < *n; i++) {
+                if (iov[i].iov_len >= max) {
+                        iov[i].iov_len = max;
+                        *n = i + 1;
+                        return 0;
+                }
+                max -= iov[i].iov_len;
+        }
+        return max;
+}
+
 /* One receive for all that there is, as far as conn takes it. */
 static void receive(Socket *s)
 {
         struct iovec iov[RX_IOV];
         struct msghdr msg = { .msg_iov = iov };
-        size_t budget = RX_TURN, want;
+        size_t budget = RX_TURN, want, n_iov;
         ssize_t n;
 
         do {
-                msg.msg_iovlen = conn_want(s->conn, iov, RX_IOV);
-                if (msg.msg_iovlen == 0) {
+                n_iov = conn_want(s->conn, iov, RX_IOV);
+                if (n_iov == 0) {
                         s->rx_paused = true;
                         break;
                 }
-                want = iov_bytes(iov, msg.msg_iovlen);
+                want = budget - iov_limit(iov, &n_iov, budget);
+                msg.msg_iovlen = n_iov;
                 n = recvmsg(s->io.fd, &msg, MSG_DONTWAIT);
                 if (n < 0) {
                         if (errno == EAGAIN || errno == EINTR)
@@ -200,6 +216,7 @@ static bool transmit(Socket *s)
         while (!s->tx_blocked) {
                 n_iov = conn_out(s->conn, iov, TX_IOV);
                 file = conn_out_file(s->conn);
+                file.length = MIN(file.length, iov_limit(iov, &n_iov, budget));
                 total = iov_bytes(iov, n_iov) + file.length;
                 if (total == 0)
                         break;

@@ -168,13 +168,14 @@ def load_result(process, what):
     return json.loads(out)
 
 
-def load_start(server, target, **options):
-    return subprocess.Popen(load_argv(server, target, **options), stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True)
+def load_start(server, target, first=(), **options):
+    return subprocess.Popen([*first, *load_argv(server, target, **options)],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def load(server, target, **options):
-    result = load_result(load_start(server, target, **options), f"{target} {options}")
+def load(server, target, first=(), **options):
+    """first: a command that runs the generator, as chrt(1) does."""
+    result = load_result(load_start(server, target, first, **options), f"{target} {options}")
     if server.process.poll() is not None:
         fail(f"the target ended: exit {server.process.returncode}")
     return result
