@@ -18,6 +18,7 @@
 
 #define STATUS_DELAY (250 * NSEC_PER_MSEC)
 #define SETTLE_TIME (3 * NSEC_PER_SEC)
+#define CLOSE_TIME (2 * NSEC_PER_SEC)
 #define FLUSH_USEC UINT64_C(500000)
 
 typedef struct Daemon {
@@ -327,5 +328,9 @@ int main(int argc, char **argv)
         if (r < 0)
                 log_debug("Leaving: %s", strerror(-r));
         daemon_close(&d);
-        return r < 0 ? 1 : r;
+        r = r < 0 ? 1 : r;
+        /* Threads of a library that hang in a store are not to see the end of what they use. */
+        if (!store_wait_closed(CLOSE_TIME))
+                _exit(r);
+        return r;
 }

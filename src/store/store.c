@@ -6,6 +6,7 @@
 #include "base/parse.h"
 #include "store/internal.h"
 #include "store/options.h"
+#include "store/rbd-spec.h"
 
 static const StoreType types[] = {
         { "rdwr", "buffered file or block device, through the page cache", .needs_path = true,
@@ -18,6 +19,9 @@ static const StoreType types[] = {
           .open = ram_open },
         { "fault", "wraps another type and injects faults, for tests", .options = fault_options,
           .open = fault_open },
+        { "rbd", "image in a Ceph cluster (librbd, a module)", .needs_path = true, .remote = true,
+          .options = store_rbd_options, .check = store_rbd_check, .key = store_rbd_key,
+          .open = store_rbd_open },
         { NULL },
 };
 
@@ -48,34 +52,107 @@ int store_error(StoreError *reterr, int r, const char *format, ...)
         return r;
 }
 
+/* ---- how many there are ---- */
+
+/* Stores, and those of them that nobody refers to, but which are not closed yet. */
+static pthread_mutex_t count_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t count_changed = PTHREAD_COND_INITIALIZER;
+static unsigned n_open, n_closing;
+
+static void count(int open, int closing)
+{
+        pthread_mutex_lock(&count_mutex);
+        n_open += (unsigned)open;
+        n_closing += (unsigned)closing;
+        pthread_cond_broadcast(&count_changed);
+        pthread_mutex_unlock(&count_mutex);
+}
+
+static void deadline_in(uint64_t ns, struct timespec *ret)
+{
+        (void)clock_gettime(CLOCK_REALTIME, ret);
+        ns += (uint64_t)ret->tv_nsec;
+        ret->tv_sec += (time_t)(ns / NSEC_PER_SEC);
+        ret->tv_nsec = (long)(ns % NSEC_PER_SEC);
+}
+
+bool store_wait_closing(uint64_t ns)
+{
+        struct timespec until;
+        unsigned before;
+        bool changed;
+        int r = 0;
+
+        deadline_in(ns, &until);
+        pthread_mutex_lock(&count_mutex);
+        before = n_closing;
+        while (before > 0 && n_closing >= before && r == 0)
+                r = pthread_cond_timedwait(&count_changed, &count_mutex, &until);
+        changed = n_closing < before;
+        pthread_mutex_unlock(&count_mutex);
+        return changed;
+}
+
+bool store_wait_closed(uint64_t ns)
+{
+        struct timespec until;
+        bool closed;
+        int r = 0;
+
+        deadline_in(ns, &until);
+        pthread_mutex_lock(&count_mutex);
+        while (n_closing > 0 && r == 0)
+                r = pthread_cond_timedwait(&count_changed, &count_mutex, &until);
+        closed = n_open == 0;
+        pthread_mutex_unlock(&count_mutex);
+        return closed;
+}
+
 /* ---- open, references ---- */
 
 static int check_spec(const StoreType *type, const StoreSpec *spec, StoreError *reterr)
 {
         if (type->needs_path && (!spec->path || !*spec->path))
-                return store_error(reterr, -EINVAL,
-                                   "store type %s needs a path to a file or block device",
-                                   type->name);
+                return store_error(reterr, -EINVAL, "store type %s needs %s", type->name,
+                                   type->remote ? "the name of an image"
+                                                : "a path to a file or block device");
         if (type->needs_size && spec->size == 0)
                 return store_error(reterr, -EINVAL, "store type %s needs a size", type->name);
         if (spec->size > INT64_MAX)
                 return store_error(reterr, -EINVAL, "a size of %llu bytes is too large",
                                    (unsigned long long)spec->size);
-        return 0;
+        return type->check ? type->check(spec, reterr) : 0;
+}
+
+static int unknown_type(const char *name, StoreError *reterr)
+{
+        char list[128] = "";
+        size_t n = 0;
+
+        for (const StoreType *t = types; t->name && n < sizeof(list); t++)
+                n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s",
+                                      !n           ? ""
+                                      : !t[1].name ? " or "
+                                                   : ", ",
+                                      t->name);
+        return store_error(reterr, -EINVAL, "unknown store type \"%s\": use %s", name ? name : "",
+                           list);
+}
+
+int store_check(const StoreSpec *spec, StoreError *reterr)
+{
+        const StoreType *type = spec->type ? store_type_find(spec->type) : NULL;
+
+        if (reterr)
+                reterr->text[0] = '\0';
+        return type ? check_spec(type, spec, reterr) : unknown_type(spec->type, reterr);
 }
 
 int store_open(const StoreSpec *spec, Store **ret, StoreError *reterr)
 {
         const StoreType *type = spec->type ? store_type_find(spec->type) : NULL;
-        int r;
+        int r = store_check(spec, reterr);
 
-        if (reterr)
-                reterr->text[0] = '\0';
-        if (!type)
-                return store_error(reterr, -EINVAL,
-                                   "unknown store type \"%s\": use rdwr, aio, null, ram or fault",
-                                   spec->type ? spec->type : "");
-        r = check_spec(type, spec, reterr);
         if (r < 0)
                 return r;
         r = type->open(spec, ret, reterr);
@@ -86,6 +163,7 @@ int store_open(const StoreSpec *spec, Store **ret, StoreError *reterr)
                 return r;
         }
         (*ret)->type = type;
+        count(+1, 0);
         return 0;
 }
 
@@ -139,45 +217,12 @@ Store *store_ref(Store *s)
         return s;
 }
 
-/* Stores that nobody refers to, and whose files are not closed yet. */
-static pthread_mutex_t closing_mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t closing_changed = PTHREAD_COND_INITIALIZER;
-static unsigned n_closing;
-
-static void add_closing(int by)
-{
-        pthread_mutex_lock(&closing_mutex);
-        n_closing += (unsigned)by;
-        pthread_cond_broadcast(&closing_changed);
-        pthread_mutex_unlock(&closing_mutex);
-}
-
-bool store_wait_closing(uint64_t ns)
-{
-        struct timespec until;
-        unsigned before;
-        bool changed;
-        int r = 0;
-
-        (void)clock_gettime(CLOCK_REALTIME, &until);
-        ns += (uint64_t)until.tv_nsec;
-        until.tv_sec += (time_t)(ns / NSEC_PER_SEC);
-        until.tv_nsec = (long)(ns % NSEC_PER_SEC);
-        pthread_mutex_lock(&closing_mutex);
-        before = n_closing;
-        while (before > 0 && n_closing >= before && r == 0)
-                r = pthread_cond_timedwait(&closing_changed, &closing_mutex, &until);
-        changed = n_closing < before;
-        pthread_mutex_unlock(&closing_mutex);
-        return changed;
-}
-
 static void *free_thread(void *userdata)
 {
         Store *s = userdata;
 
         s->ops->free(s);
-        add_closing(-1);
+        count(-1, -1);
         return NULL;
 }
 
@@ -192,14 +237,16 @@ Store *store_unref(Store *s)
         /* The last close of a block device writes back what is dirty. */
         if (s->close_blocks && pthread_attr_init(&attr) == 0) {
                 (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-                add_closing(1);
+                count(0, +1);
                 r = pthread_create(&thread, &attr, free_thread, s);
                 if (r != 0)
-                        add_closing(-1);
+                        count(0, -1);
                 (void)pthread_attr_destroy(&attr);
         }
-        if (r != 0)
+        if (r != 0) {
                 s->ops->free(s);
+                count(-1, 0);
+        }
         return NULL;
 }
 

@@ -78,7 +78,7 @@ typedef struct StoreCaps {
 
 /* What to open. Strings are the caller's, for the call. */
 typedef struct StoreSpec {
-        const char *type;    /* "rdwr", "aio", "null", "ram", "fault" */
+        const char *type;    /* "rdwr", "aio", "null", "ram", "fault", "rbd" */
         const char *path;    /* NULL for null and ram */
         const char *options; /* "key=value;key=value" or NULL; an unknown key is an error */
         uint64_t size;       /* null, ram: required */
@@ -101,8 +101,8 @@ typedef struct StoreError {
 
 /* The same thing on this host is the same identity, whatever path led to it. */
 typedef struct StoreIdentity {
-        uint64_t kind; /* 0: unique (ram, null); 1: inode; 2: block device */
-        uint64_t a, b; /* st_dev, st_ino; st_rdev, 0 */
+        uint64_t kind; /* 0: unique (ram, null); 1: inode; 2: block device; 3: image of a cluster */
+        uint64_t a, b; /* st_dev, st_ino; st_rdev, 0; a hash of cluster, pool, image, snapshot */
 } StoreIdentity;
 
 /* One row per type; store_types() ends with a row whose name is NULL. */
@@ -110,14 +110,25 @@ typedef struct StoreType {
         const char *name;
         const char *summary; /* one line, for humans and the man page */
         bool needs_path, needs_size;
+        /* path names no file of this host: whoever looks for one, or passes descriptors of it, is
+         * not asked; what it is is known when it is open, and opening may wait for other machines
+         */
+        bool remote;
         const char *const *options; /* keys it takes, NULL-terminated */
+        /* What can be said of path and options without opening; NULL: nothing. Does not block. */
+        int (*check)(const StoreSpec *spec, StoreError *reterr);
+        /* remote: the same text for settings that mean the same thing. -EINVAL, -ENAMETOOLONG. */
+        int (*key)(const StoreSpec *spec, char *ret, size_t size);
         int (*open)(const StoreSpec *spec, Store **ret, StoreError *reterr);
 } StoreType;
 
 const StoreType *store_types(void) _pure_;
 const StoreType *store_type_find(const char *name) _pure_;
 
-/* Blocks. -EINVAL and friends with a sentence in *reterr that names path and reason. */
+/* Is spec complete, and does its type take it? Opens nothing, waits for nothing. */
+int store_check(const StoreSpec *spec, StoreError *reterr);
+/* Blocks, for seconds at most where what it waits for is another machine (-ENODEV: try again).
+ * -EINVAL and friends with a sentence in *reterr that names path and reason. */
 int store_open(const StoreSpec *spec, Store **ret, StoreError *reterr);
 Store *store_ref(Store *s);   /* any thread */
 Store *store_unref(Store *s); /* any thread; the last one closes, in a pool thread if need be */
@@ -133,6 +144,9 @@ int store_refresh(Store *s, const StoreSpec *spec, StoreError *reterr);
 int store_configure(Store *s, const char *options, StoreError *reterr);
 /* Requests submitted and not completed, on all channels: ghosts keep a store busy. */
 unsigned store_busy(const Store *s);
+/* Waits until every store that was let go is closed, at most ns. false: some are open all the same.
+ * For the end of a program. */
+bool store_wait_closed(uint64_t ns);
 /* The lane that blocking work for this store shares. */
 LoopLane *store_lane(Store *s);
 
