@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config/directives.h"
 
+#include "base/image-name.h"
 #include "config/values.h"
 
 /* The table. Rows are in the order in which they are documented and written. */
@@ -127,7 +128,9 @@ static const Directive table[] = {
         NOT_YET("RedirectCallback", IN_TARGET, "COMMAND", "Sends initiators elsewhere."),
         { "backing-store", IN_TARGET, &type_store, 0, .many = true, .values = "PATH|NONE",
           .help = "A logical unit: a file or a block device, or NONE for the types of store that "
-                  "have no path. On one line, or as a block with directives of this LUN." },
+                  "have no path. On one line, or as a block with directives of this LUN. For "
+                  "bs-type rbd, an image of a Ceph cluster: " IMAGE_NAME_GRAMMAR
+                  ", in pool rbd unless one is named; a snapshot is read only." },
         NOT_YET("direct-store", IN_TARGET, "PATH",
                 "A logical unit that takes its identity from the device."),
 
@@ -138,13 +141,13 @@ static const Directive table[] = {
         { "device-type", IN_LUN, &type_word, L(device_type), .values = "disk",
           .refused = "tape|ssc|cd|cdrom|dvd|changer|osd|pt|passthrough",
           .help = "What the unit is to initiators." },
-        { "bs-type", IN_LUN, &type_word, L(bs_type), .values = "rdwr|aio|null|ram|fault",
-          .refused = "sg|bsg|rbd|glfs|sheepdog|ssc|mmc|smc|uring|io_uring",
+        { "bs-type", IN_LUN, &type_word, L(bs_type), .values = "rdwr|aio|null|ram|fault|rbd",
+          .refused = "sg|bsg|glfs|sheepdog|ssc|mmc|smc|uring|io_uring",
           .help = "How the store is read and written: through the page cache (rdwr), directly and "
                   "asynchronously (aio), not at all (null: reads zeros), in memory (ram), with "
-                  "faults for tests (fault)." },
-        { "bsopts", IN_LUN, &type_text, L(bs_options), .max = 4096, .values = "NAME=VALUE;...",
-          .help = "Options of the type of store." },
+                  "faults for tests (fault), in a Ceph cluster (rbd)." },
+        { "bsopts", IN_LUN, &type_bsopts, L(bs_options), .max = 4096, .values = "NAME=VALUE;...",
+          .help = "Options of the type of store. Of rbd: conf=FILE, id=NAME and cluster=NAME." },
         { "bsoflags", IN_LUN, &type_bsoflags, 0, .values = "sync|direct|sync:direct",
           .help = "How the store is opened: each write goes to stable storage (sync), past the "
                   "page cache (direct)." },

@@ -76,7 +76,28 @@ static void clear_lun(const Directive *d, void *object)
 
 const DirectiveType type_lun = { .set = set_lun, .get = get_lun, .clear = clear_lun };
 
-/* ---- bsoflags -------------------------------------------------------------------------------- */
+/* ---- bsopts, bsoflags
+ * -------------------------------------------------------------------------------- */
+
+/* What options there are is the type's to say. But a secret is refused before it is part of
+ * anything that is dumped, logged or shown; nor is it repeated here. */
+static int set_bsopts(Setting *s)
+{
+        g_auto(GStrv) options = g_strsplit(s->value, ";", -1);
+
+        for (char **o = options; *o; o++)
+                if (g_str_has_prefix(*o, "cephx_key="))
+                        return setting_error(s,
+                                             "cephx_key is not supported, since keys do not belong "
+                                             "here: keep it in "
+                                             "/etc/ceph/ceph.client.NAME.keyring, let the "
+                                             "daemon's user read that, and say id=NAME");
+        return type_text.set(s);
+}
+
+const DirectiveType type_bsopts = { .set = set_bsopts,
+                                    .get = value_get_text,
+                                    .clear = value_clear_text };
 
 static int set_bsoflags(Setting *s)
 {

@@ -19,8 +19,8 @@ extern const DirectiveType type_ignored; /* taken and without effect; a word tha
                                             of values gets a warning */
 
 /* values-lun.c */
-extern const DirectiveType type_store, type_lun, type_bsoflags, type_uuid, type_naa, type_identity,
-        type_mode_page, type_params, type_block_size, type_rotation_rate;
+extern const DirectiveType type_store, type_lun, type_bsopts, type_bsoflags, type_uuid, type_naa,
+        type_identity, type_mode_page, type_params, type_block_size, type_rotation_rate;
 
 /* values-target.c */
 extern const DirectiveType type_address, type_name, type_incoming, type_outgoing, type_param,

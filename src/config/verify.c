@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include "base/image-name.h"
 #include "config/problem.h"
 #include "config/spec.h"
 #include "config/values.h"
@@ -73,6 +74,12 @@ static bool is_anonymous(const LunSpec *l)
         return !l->path || STREQ(l->bs_type, "null") || STREQ(l->bs_type, "ram");
 }
 
+/* The path is a name in a cluster. */
+static bool is_image(const LunSpec *l)
+{
+        return STREQ(l->bs_type, "rbd");
+}
+
 static bool needs_size(const LunSpec *l)
 {
         return STREQ(l->bs_type, "null") || STREQ(l->bs_type, "ram");
@@ -101,14 +108,21 @@ static void stgt_identity(LunSpec *l, uint32_t tid)
 
 static bool verify_lun(TargetSpec *t, LunSpec *l, GPtrArray *problems)
 {
+        ImageName name;
         bool good = true;
 
         if (!l->path && !needs_size(l) && !STREQ(l->bs_type, "fault")) {
                 problem_error(problems, l->at, t->name, "backing-store",
-                              "bs-type %s needs the path of a file or a device", l->bs_type);
+                              is_image(l) ? "bs-type %s needs the name of an image"
+                                          : "bs-type %s needs the path of a file or a device",
+                              l->bs_type);
                 good = false;
         }
-        if (l->path && !is_anonymous(l) && l->path[0] != '/') {
+        if (l->path && is_image(l) && image_name_parse(l->path, &name) < 0) {
+                problem_error(problems, l->at, t->name, "backing-store",
+                              "\"%s\": " IMAGE_NAME_GRAMMAR " expected", l->path);
+                good = false;
+        } else if (l->path && !is_anonymous(l) && !is_image(l) && l->path[0] != '/') {
                 problem_error(problems, l->at, t->name, "backing-store",
                               "\"%s\": an absolute path expected", l->path);
                 good = false;
@@ -373,13 +387,17 @@ static const char *difference(const LunSpec *a, const LunSpec *b)
 /* The same store under two numbers is one unit with two paths, and has one configuration. */
 static bool verify_store(Verifier *v, const TargetSpec *t, const LunSpec *l)
 {
-        g_autofree char *other = NULL;
+        g_autofree char *other = NULL, *image = NULL;
         const char *differs;
         const Owner *o;
 
         if (is_anonymous(l))
                 return true;
-        o = claim(v, "path", l->path, t, l);
+        if (is_image(l)) { /* which cluster is meant is among the options */
+                image = g_strconcat(l->path, ";", l->bs_options, NULL);
+                o = claim(v, "image", image, t, l);
+        } else
+                o = claim(v, "path", l->path, t, l);
         if (!o)
                 return true;
         differs = difference(l, o->lun);

@@ -279,11 +279,27 @@ bool identity_has_path(const LunSpec *l)
         const StoreType *type = store_type_find(l->bs_type);
 
         /* a type in memory, which is given its size, makes nothing of a path: that is a label */
-        return l->path && (!type || !type->needs_size);
+        return l->path && (!type || (!type->needs_size && !type->remote));
+}
+
+/* What a type that has no files calls the thing, whatever else is said of it; NULL: it cannot. */
+static char *remote_key(const LunSpec *l)
+{
+        const StoreType *type = store_type_find(l->bs_type);
+        StoreSpec spec = { .type = l->bs_type, .path = l->path, .options = l->bs_options };
+        char key[1024];
+
+        if (!l->path || !type || !type->remote || type->key(&spec, key, sizeof(key)) < 0)
+                return NULL;
+        return g_strdup(key);
 }
 
 char *identity_key(const char *target, const LunSpec *l)
 {
+        char *key = remote_key(l);
+
+        if (key)
+                return key;
         if (identity_has_path(l))
                 return g_strconcat("path:", l->path, NULL);
         return g_strdup_printf("lun:%s/%u", target, l->lun);

@@ -93,7 +93,7 @@ struct Manager {
         GHashTable *claims;         /* uuid -> Unit whose store has been seen and is known so */
         GHashTable *units_by_store; /* StoreIdentity -> Unit: whoever has it open or last had */
         GPtrArray *unit_order;      /* Unit*, ascending uuid; NULL: to be sorted anew */
-        LoopLane open_lane, persist_lane, load_lane;
+        LoopLane open_lane, remote_lane, persist_lane, load_lane;
         LoopTimer refresh;
         size_t refresh_next;
         unsigned n_away, n_jobs;

@@ -223,41 +223,6 @@ static char *open_reason(const StoreJob *j)
         return g_strdup(*j->error.text ? j->error.text : strerror(-j->result));
 }
 
-static void open_done(LoopJob *job)
-{
-        StoreJob *j = from_job(job);
-        Unit *u = j->unit;
-        g_autofree char *reason = NULL;
-
-        if (!store_job_over(j))
-                ;
-        else if (j->result < 0) {
-                u->refused = j->result != -ENOENT && j->result != -ENXIO && j->result != -ENODEV;
-                reason = open_reason(j);
-                unit_away(u, reason);
-        } else if (j->spec.readonly != u->spec->readonly || j->spec.size != u->spec->size) {
-                /* the settings have changed meanwhile */
-                g_clear_pointer(&j->store, store_unref);
-                unit_start(u);
-        } else {
-                StoreIdentity id = store_identity(j->store);
-
-                u->store = TAKE_PTR(j->store);
-                u->store_readonly = j->spec.readonly;
-                claim_store_id(u, &id);
-                (void)unit_claim(u); /* what is not looked at first: in memory */
-                unit_ready(u);
-        }
-        store_job_free(j);
-}
-
-static void unit_open(Unit *u)
-{
-        StoreJob *j = store_job_new(u, open_work, open_done);
-
-        manager_job(u->manager, &u->manager->open_lane, &j->job);
-}
-
 /* What is at path, without opening it: so that two names of one thing are one unit, and a device
  * that is ours already is not opened a second time. */
 static void look_work(LoopJob *job)
@@ -344,7 +309,8 @@ static Unit *unseen_original(Unit *u)
         return original->state == UNIT_NEW || original->state == UNIT_OPENING ? original : NULL;
 }
 
-static void looked(Unit *u, const StoreIdentity *id)
+/* u's store is the thing id. true: nobody else's, it is u's from now on. */
+static bool unit_takes(Unit *u, const StoreIdentity *id)
 {
         Unit *other = g_hash_table_lookup(u->manager->units_by_store, id);
 
@@ -359,8 +325,62 @@ static void looked(Unit *u, const StoreIdentity *id)
                 unit_away(u, "No identity could be made");
         else {
                 claim_store_id(u, id);
-                unit_open(u);
+                return true;
         }
+        return false;
+}
+
+/* What is found by looking is known not to be another's; what is on other machines is not. */
+static bool is_remote(const Unit *u)
+{
+        const StoreType *type = store_type_find(u->spec->bs_type);
+
+        return type && type->remote;
+}
+
+static void opened(Unit *u, StoreJob *j)
+{
+        StoreIdentity id = store_identity(j->store);
+
+        if (is_remote(u)) {
+                if (!unit_takes(u, &id))
+                        return;
+        } else {
+                claim_store_id(u, &id);
+                (void)unit_claim(u); /* what is not looked at first: in memory */
+        }
+        u->store = TAKE_PTR(j->store);
+        u->store_readonly = j->spec.readonly;
+        unit_ready(u);
+}
+
+static void open_done(LoopJob *job)
+{
+        StoreJob *j = from_job(job);
+        Unit *u = j->unit;
+        g_autofree char *reason = NULL;
+
+        if (!store_job_over(j))
+                ;
+        else if (j->result < 0) {
+                u->refused = j->result != -ENOENT && j->result != -ENXIO && j->result != -ENODEV;
+                reason = open_reason(j);
+                unit_away(u, reason);
+        } else if (j->spec.readonly != u->spec->readonly || j->spec.size != u->spec->size) {
+                /* the settings have changed meanwhile */
+                g_clear_pointer(&j->store, store_unref);
+                unit_start(u);
+        } else
+                opened(u, j);
+        store_job_free(j);
+}
+
+static void unit_open(Unit *u)
+{
+        StoreJob *j = store_job_new(u, open_work, open_done);
+        Manager *m = u->manager;
+
+        manager_job(m, is_remote(u) ? &m->remote_lane : &m->open_lane, &j->job);
 }
 
 static void look_done(LoopJob *job)
@@ -374,8 +394,8 @@ static void look_done(LoopJob *job)
         else if (j->result < 0) {
                 reason = g_strdup_printf("%s: %s", j->path, strerror(-j->result));
                 unit_away(u, reason);
-        } else
-                looked(u, &j->id);
+        } else if (unit_takes(u, &j->id))
+                unit_open(u);
         store_job_free(j);
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #define OPEN_JOBS_MAX 128
+#define REMOTE_JOBS_MAX 32 /* that may wait for other machines: not in the way of files */
 #define DISK_TRANSFER_MAX BUFFER_MAX_SIZE
 
 /* ---- the object ------------------------------------------------------------------------------ */
@@ -148,6 +149,7 @@ void units_init(Manager *m)
         m->dropped = g_ptr_array_new();
         m->republish_task.run = run_republish;
         m->open_lane.max = OPEN_JOBS_MAX;
+        m->remote_lane.max = REMOTE_JOBS_MAX;
         m->store_rate = (RateLimit){ .interval_ns = NSEC_PER_SEC, .burst = 100 };
 }
 

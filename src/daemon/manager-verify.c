@@ -123,7 +123,11 @@ static uint32_t tid_for(Plan *p)
 static int check_lun(Plan *p, const LunSpec *l)
 {
         const StoreType *type = store_type_find(l->bs_type);
+        StoreSpec spec = {
+                .type = l->bs_type, .path = l->path, .options = l->bs_options, .size = l->size
+        };
         g_autofree char *text = NULL;
+        StoreError error;
 
         if (l->device_type && !STREQ(l->device_type, "disk"))
                 return refuse(p, ERROR_NOT_SUPPORTED, l->at, "device-type",
@@ -136,6 +140,8 @@ static int check_lun(Plan *p, const LunSpec *l)
                 return refuse(p, ERROR_INVALID, l->at, "backing-store", "a path is required");
         if (type->needs_size && l->size == 0)
                 return refuse(p, ERROR_INVALID, l->at, "size", "a size is required for this type");
+        if (store_check(&spec, &error) < 0)
+                return refuse(p, ERROR_INVALID, l->at, "bsopts", error.text);
         return 0;
 }
 

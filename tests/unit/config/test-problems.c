@@ -37,11 +37,21 @@ static const struct {
           "file or a device\n" },
         { "backing-store NONE\nbs-type ram\n",
           "t.conf:2: " A ": size: bs-type ram needs it, such as size 1G\n" },
-        { "backing-store /dev/a\nbs-type rbd\n",
-          "t.conf:3: " A ": bs-type: \"rbd\" is not supported by this build; "
-          "rdwr|aio|null|ram|fault expected\n" },
+        { "backing-store /dev/a\nbs-type glfs\n",
+          "t.conf:3: " A ": bs-type: \"glfs\" is not supported by this build; "
+          "rdwr|aio|null|ram|fault|rbd expected\n" },
         { "backing-store /dev/a\nbs-type fast\n",
-          "t.conf:3: " A ": bs-type: \"fast\": rdwr|aio|null|ram|fault expected\n" },
+          "t.conf:3: " A ": bs-type: \"fast\": rdwr|aio|null|ram|fault|rbd expected\n" },
+        { "backing-store /dev/a\nbs-type rbd\n",
+          "t.conf:2: " A ": backing-store: \"/dev/a\": [POOL/[NAMESPACE/]]IMAGE[@SNAPSHOT] "
+          "expected\n" },
+        { "backing-store NONE\nbs-type rbd\n",
+          "t.conf:2: " A ": backing-store: bs-type rbd needs the name of an image\n" },
+        { "backing-store a\nbs-type rbd\nbsopts \"id=a;cephx_key=secret\"\n",
+          "t.conf:4: " A
+          ": bsopts: cephx_key is not supported, since keys do not belong here: keep "
+          "it in /etc/ceph/ceph.client.NAME.keyring, let the daemon's user read that, and say "
+          "id=NAME\n" },
         { "device-type tape\n",
           "t.conf:2: " A
           ": device-type: \"tape\" is not supported by this build; disk expected\n" },
