@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "simloop.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -21,9 +22,12 @@ typedef struct SimLoop {
         size_t n_timers, timers_size;
         int epoll;
         unsigned n_io;
+        pthread_mutex_t foreign_lock;
+        Queue foreign; /* what other threads have posted */
 } SimLoop;
 
 struct Sim {
+        pthread_t thread; /* that made it: all else runs on it */
         uint64_t now, state;
         unsigned n_loops, current;
         SimLoop loops[SIM_LOOPS_MAX];
@@ -107,7 +111,24 @@ static void op_post(Loop *loop, LoopTask *task)
 {
         SimLoop *l = sim_loop_of(loop);
 
-        queue_push(&l->posted[l->sim->current], task);
+        if (pthread_equal(pthread_self(), l->sim->thread)) {
+                queue_push(&l->posted[l->sim->current], task);
+                return;
+        }
+        pthread_mutex_lock(&l->foreign_lock);
+        queue_push(&l->foreign, task);
+        pthread_mutex_unlock(&l->foreign_lock);
+}
+
+/* The poster of what other threads post is the world outside. */
+static void take_foreign(SimLoop *l)
+{
+        LoopTask *task;
+
+        pthread_mutex_lock(&l->foreign_lock);
+        while ((task = queue_pop(&l->foreign)))
+                queue_push(&l->posted[EXTERNAL], task);
+        pthread_mutex_unlock(&l->foreign_lock);
 }
 
 static void op_defer(Loop *loop, LoopTask *task)
@@ -190,6 +211,7 @@ Sim *sim_new(uint64_t seed, unsigned n_loops)
         Sim *sim = calloc(1, sizeof(*sim));
 
         SIM_CHECK(sim && n_loops >= 1 && n_loops <= SIM_LOOPS_MAX);
+        sim->thread = pthread_self();
         sim->state = seed;
         sim->now = 1000 * NSEC_PER_SEC;
         sim->n_loops = n_loops;
@@ -197,6 +219,7 @@ Sim *sim_new(uint64_t seed, unsigned n_loops)
         for (unsigned i = 0; i < n_loops; i++) {
                 sim->loops[i].loop = (Loop){ .ops = &sim_ops, .index = i };
                 sim->loops[i].sim = sim;
+                (void)pthread_mutex_init(&sim->loops[i].foreign_lock, NULL);
                 sim->loops[i].epoll = epoll_create1(EPOLL_CLOEXEC);
                 SIM_CHECK(sim->loops[i].epoll >= 0);
         }
@@ -213,7 +236,8 @@ Sim *sim_free(Sim *sim)
 
                 for (unsigned p = 0; p <= SIM_LOOPS_MAX; p++)
                         SIM_CHECK(!l->posted[p].first);
-                SIM_CHECK(!l->deferred.first && l->n_timers == 0);
+                SIM_CHECK(!l->foreign.first && !l->deferred.first && l->n_timers == 0);
+                (void)pthread_mutex_destroy(&l->foreign_lock);
                 free(l->timers);
                 safe_close(l->epoll);
         }
@@ -268,6 +292,7 @@ static void gather_loop(Sim *sim, unsigned i, Choices *c)
         struct epoll_event ev[8];
         int n;
 
+        take_foreign(l);
         for (unsigned p = 0; p <= SIM_LOOPS_MAX; p++)
                 if (l->posted[p].first)
                         choose(c, (Choice){ .kind = 0, .loop = i, .poster = p });

@@ -9,7 +9,8 @@
  * deferred work runs before its loop idles, a lane runs at most max jobs), what it does not promise
  * is shuffled. Misuse (arming a pending task, a timer that is freed armed) aborts: it is a bug.
  *
- * Descriptors are real and polled; a run that waits for one waits in real time. */
+ * Descriptors are real and polled; a run that waits for one waits in real time. So are other
+ * threads that post: what they post is one more thing that can run, from when they did. */
 
 #define SIM_LOOPS_MAX 8
 

@@ -47,6 +47,8 @@ const Kind device_kinds[] = {
 };
 const size_t n_device_kinds = G_N_ELEMENTS(device_kinds);
 
+const ImageMaker *image_maker;
+
 static bool is_memory(const char *dir)
 {
         struct statfs sf;
@@ -111,16 +113,22 @@ void remove_file(KindPath where, char *path)
 
                 (void)ioctl(fd, LOOP_CLR_FD);
                 safe_close(fd);
-        } else
+        } else if (where == PATH_IMAGE)
+                image_maker->remove(path);
+        else
                 unlink(path);
         g_free(path);
 }
 
 char *make_file(KindPath where, uint64_t size)
 {
-        char *path = g_strdup_printf("%s/tgt-store-XXXXXX", directory(where));
-        int fd = mkstemp(path);
+        char *path;
+        int fd;
 
+        if (where == PATH_IMAGE)
+                return image_maker->create(size);
+        path = g_strdup_printf("%s/tgt-store-XXXXXX", directory(where));
+        fd = mkstemp(path);
         g_assert_cmpint(fd, >=, 0);
         g_assert_cmpint(ftruncate(fd, (off_t)size), ==, 0);
         close(fd);
@@ -167,6 +175,8 @@ void bed_close(Bed *b)
                 b->host[i] = store_host_free(b->host[i]);
         }
         b->store = store_unref(b->store);
+        if (b->where == PATH_IMAGE)
+                g_assert_true(store_wait_closed(60 * NSEC_PER_SEC)); /* an image in use stays */
         b->sim = sim_free(b->sim);
         if (b->path)
                 remove_file(b->where, b->path);

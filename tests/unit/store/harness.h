@@ -9,7 +9,7 @@
 /* What the tests of stores share: kinds of stores to run the same cases over, and requests that
  * are waited for. */
 
-typedef enum KindPath { PATH_NONE, PATH_MEMORY, PATH_DISK, PATH_DEVICE } KindPath;
+typedef enum KindPath { PATH_NONE, PATH_MEMORY, PATH_DISK, PATH_DEVICE, PATH_IMAGE } KindPath;
 
 /* A way to open a store; the contract holds for each. */
 typedef struct Kind {
@@ -31,6 +31,16 @@ typedef struct Bed {
         KindPath where;
         char *path;
 } Bed;
+
+/* Images in a cluster, made and removed by the test that has one. Names are newly allocated. */
+typedef struct ImageMaker {
+        char *(*create)(uint64_t size);
+        void (*remove)(const char *name);
+} ImageMaker;
+extern const ImageMaker *image_maker;
+
+/* contract.c: adds the cases that hold for every kind, each as PREFIX/KIND/CASE. */
+void contract_add(const char *prefix, const Kind *table, size_t n);
 
 /* Opens kind with size bytes; granularity 0 is the default. Fails the test if that fails. */
 void bed_open(Bed *b, const Kind *kind, uint64_t size, uint32_t granularity, uint64_t seed);

@@ -1,0 +1,321 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Backing stores in a real Ceph cluster: one monitor, one OSD in memory."""
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import ceph  # noqa: E402
+import tgt  # noqa: E402
+from rawiscsi import Raw  # noqa: E402
+
+LEDGER_IO = os.path.join(tgt.BUILD, "tests", "lib", "ledger-io")
+CONTRACT = os.path.join(tgt.BUILD, "tests", "unit", "store", "test-store-rbd")
+MODULES = os.path.join(tgt.BUILD, "src", "store")
+ONE, TWO, FILE = (f"iqn.2026-01.org.example:{n}" for n in ("one", "two", "file"))
+MIB = 1 << 20
+NOT_READY = (2, 4)
+cluster = None
+
+
+def target(name, *luns, options="id=tgt", extra=""):
+    """A target of images; options: bsopts, to which conf is added."""
+    body = "".join(f"  <backing-store {image}>\n    bs-type rbd\n"
+                   f"    bsopts \"conf={cluster.conf};{options}\"\n    {extra}\n  </backing-store>\n"
+                   for image in luns)
+    return f"<target {name}>\n  initiator-address ALL\n{body}</target>\n"
+
+
+def serve(directory, fragments, modules=MODULES, **kw):
+    return tgt.Daemon(directory, fragments, env={"TGT_MODULE_DIR": modules}, **kw)
+
+
+def file_target(directory):
+    return tgt.disk_fragment(tgt.sparse(os.path.join(directory, "disk.img"), 16 * MIB), name=FILE)
+
+
+def qemu_io(url, *commands):
+    argv = ["qemu-io", "-f", "raw", "-t", "writeback", "-d", "unmap"]
+    for c in commands:
+        argv += ["-c", c]
+    out = tgt.run(*argv, url).stdout
+    assert not re.search(r"(read|write|discard|flush) failed|Pattern verif", out), out
+
+
+def show(daemon, lun, what):
+    found = re.search(rf"^\s*{what}=(.*)", daemon.ctl("show", lun).stdout, re.M)
+    return found.group(1) if found else None
+
+
+def state_of(raw, lun=1):
+    """GOOD is 0; otherwise (sense key, ASC)."""
+    status, _, sense, _ = raw.response(raw.command(bytes(6), lun=lun))
+    return status if status != 2 else (sense[2] & 15, sense[12])
+
+
+def login(daemon, name):
+    return Raw(daemon.port, target=name, initiator="iqn.2026-01.org.example:raw").login()
+
+
+def eventually_ready(daemon, name, seconds):
+    raw = login(daemon, name)
+    tgt.eventually(lambda: time.sleep(0.05) or state_of(raw) == 0, seconds, f"{name} ready")
+    raw.close()
+
+
+def refused(daemon, pattern, *argv):
+    p = daemon.ctl(*argv, check=False)
+    assert p.returncode != 0, f"{argv} succeeded: {p.stdout}"
+    assert re.search(pattern, p.stdout), f"no {pattern!r} in: {p.stdout}"
+
+
+# ---- the store by itself ----
+
+def test_contract():
+    env = {**os.environ, "CEPH_CONF": cluster.conf, "TGT_MODULE_DIR": MODULES}
+    out = tgt.run(CONTRACT, "--tap", env=env, timeout=120).stdout
+    good = len(re.findall(r"^ok ", out, re.M))
+    assert not re.search(r"^not ok|# skip", out, re.M | re.I) and good >= 19, out
+
+
+# ---- through initiators ----
+
+def test_data_and_space():
+    cluster.create("data", 64 * MIB)
+    with tgt.scratch() as d, \
+            serve(d, {"1.conf": target(ONE, "data", extra="thin-provisioning yes")}) as daemon:
+        qemu_io(daemon.url(ONE), "write -P 0xaa 0 1M", "write -P 0xbb 512 512", "write -z 4M 1M",
+                "write -P 0xdd 8M 16M", "discard 9M 1M", "discard 12587008 4k", "flush",
+                "read -P 0xaa 0 512", "read -P 0xbb 512 512", "read -P 0xaa 1k 1047552",
+                "read -P 0 4M 1M", "read -P 0xdd 8M 1M", "read -P 0 9M 1M", "read -P 0 12587008 4k",
+                "read -P 0xdd 10M 2M")
+        # another client sees what was flushed
+        assert cluster.read("data", 0, 1536) == b"\xaa" * 512 + b"\xbb" * 512 + b"\xaa" * 512
+        assert cluster.read("data", 9 * MIB, MIB) == bytes(MIB)
+        assert cluster.read("data", 12587008, 4096) == bytes(4096)
+        assert cluster.read("data", 24 * MIB - 4096, 4096) == b"\xdd" * 4096
+
+
+def test_ledger():
+    """Random overlapping I/O over two paths: nothing lost, stale, torn or resurrected."""
+    cluster.create("ledger", 64 * MIB)
+    with tgt.scratch() as d, \
+            serve(d, {"1.conf": target(ONE, "ledger", extra="thin-provisioning yes")}) as daemon:
+        tgt.run(LEDGER_IO, "--seconds", "3", "--unmap", "5", daemon.url(ONE), daemon.url(ONE))
+
+
+def test_one_image_is_one_unit():
+    cluster.create("shared", 16 * MIB)
+    with tgt.scratch() as d:
+        fragments = {"1.conf": target(ONE, "shared"), "2.conf": target(TWO, "rbd/shared")}
+        with serve(d, fragments) as daemon:
+            uuid = show(daemon, f"{ONE}/1", "Uuid")
+            assert uuid and show(daemon, f"{TWO}/1", "Uuid") == uuid
+            qemu_io(daemon.url(ONE), "write -P 0x11 0 1M")
+            qemu_io(daemon.url(TWO), "read -P 0x11 0 1M")
+            # a reservation by one path holds on the other
+            raw, other = login(daemon, ONE), Raw(daemon.port, target=TWO,
+                                                 initiator="iqn.2026-01.org.example:else").login()
+            assert tgt.eventually(lambda: state_of(raw) == 0) and \
+                tgt.eventually(lambda: state_of(other) == 0)
+            assert raw.response(raw.command(b"\x16" + bytes(5)))[0] == 0  # RESERVE(6)
+            assert state_of(other) == 0x18
+        # and again after a restart, in any order of opening
+        daemon.start()
+        assert show(daemon, f"{ONE}/1", "Uuid") == show(daemon, f"{TWO}/1", "Uuid") == uuid
+        daemon.stop()
+
+
+def test_resize_is_seen():
+    cluster.create("grows", 16 * MIB)
+    with tgt.scratch() as d, serve(d, {"1.conf": target(ONE, "grows")}) as daemon:
+        raw = login(daemon, ONE)
+        tgt.eventually(lambda: state_of(raw) == 0)
+        cluster.resize("grows", 32 * MIB)
+
+        def grown():
+            time.sleep(0.05)
+            status, _, sense, _ = raw.response(raw.command(bytes(6)))
+            return status == 2 and sense[12:14] == b"\x2a\x09"
+        tgt.eventually(grown, 15, "UNIT ATTENTION 2A/09")
+        qemu_io(daemon.url(ONE), "write -P 0x22 31M 1M", "read -P 0x22 31M 1M")
+
+
+def test_snapshot_is_read_only():
+    cluster.create("origin", 16 * MIB)
+    with tgt.scratch() as d, serve(d, {"1.conf": target(ONE, "origin")}) as daemon:
+        qemu_io(daemon.url(ONE), "write -P 0x33 0 1M", "flush")
+        cluster.snapshot("origin", "then")
+        qemu_io(daemon.url(ONE), "write -P 0x44 0 1M", "flush")
+        daemon.fragment("2.conf", target(TWO, "origin@then"))
+        daemon.reload()
+        out = tgt.run("qemu-io", "-f", "raw", "-r", "-c", "read -P 0x33 0 1M", daemon.url(TWO)).stdout
+        assert "verification failed" not in out and "read 1048576/1048576" in out, out
+        raw = login(daemon, TWO)
+        tgt.eventually(lambda: state_of(raw) == 0)
+        itt = raw.command(b"\x2a\0\0\0\0\0\0\0\1\0", write=512, data=b"\xaa" * 512)
+        status, _, sense, _ = raw.response(itt)
+        assert (status, sense[2] & 15, sense[12]) == (2, 7, 0x27), (status, sense)  # DATA PROTECT
+        assert show(daemon, f"{ONE}/1", "Uuid") != show(daemon, f"{TWO}/1", "Uuid")
+
+
+# ---- when the cluster does not answer ----
+
+def test_cluster_hangs():
+    """Only its own units wait; nothing that was acknowledged is lost when it goes on."""
+    cluster.create("hangs", 64 * MIB)
+    cluster.create("later", 16 * MIB)
+    with tgt.scratch() as d:
+        fragments = {"1.conf": target(ONE, "hangs"), "f.conf": file_target(d)}
+        with serve(d, fragments) as daemon:
+            eventually_ready(daemon, ONE, 10)
+            load = subprocess.Popen([LEDGER_IO, "--seconds", "7", daemon.url(ONE), daemon.url(ONE)],
+                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            assert load.stdout.readline() == "running\n"
+            time.sleep(0.5)
+            with cluster.stopped("osd"):
+                begin = time.monotonic()
+                qemu_io(daemon.url(FILE), "write -P 0x55 0 8M", "flush", "read -P 0x55 0 8M")
+                daemon.ctl("status")
+                # an answer, and a sentence
+                refused(daemon, "does not answer", "add-lun", "--runtime", FILE, "later",
+                        "--bs-type=rbd", f"--bsopts=conf={cluster.conf};id=tgt", "--lun=9")
+                assert time.monotonic() - begin < 8
+            out, _ = load.communicate(timeout=90)
+            assert load.returncode == 0, f"exit {load.returncode}: {out}"
+
+
+def test_late_write_does_not_land_on_a_newer_one():
+    """A write is given up while the cluster hangs, the LUN is removed and comes back."""
+    cluster.create("ghost", 16 * MIB)
+    write = b"\x2a\0\0\0\0\0\0\0\1\0"
+    with tgt.scratch() as d, serve(d, {"1.conf": target(ONE, "ghost")}) as daemon:
+        raw = login(daemon, ONE)
+        tgt.eventually(lambda: state_of(raw) == 0)
+        with cluster.stopped("osd"):
+            raw.command(write, write=512, data=b"\xaa" * 512)
+            time.sleep(0.3)
+            raw.close()
+            begin = time.monotonic()
+            os.unlink(os.path.join(daemon.config, "targets.d", "1.conf"))
+            daemon.reload()
+            assert time.monotonic() - begin < 10
+            daemon.fragment("1.conf", target(ONE, "ghost"))
+        daemon.reload()
+        eventually_ready(daemon, ONE, 30)
+        again = login(daemon, ONE)
+        tgt.eventually(lambda: state_of(again) == 0)
+        tgt.eventually(lambda: again.response(
+            again.command(write, write=512, data=b"\xbb" * 512))[0] == 0, 20, "the newer write")
+        time.sleep(0.5)
+        assert cluster.read("ghost", 0, 512) == b"\xbb" * 512
+
+
+def test_cluster_is_missing_at_start():
+    cluster.create("absent", 16 * MIB)
+    with tgt.scratch() as d, contextlib.ExitStack() as stopped:
+        for name in ("mon", "osd"):
+            stopped.enter_context(cluster.stopped(name))
+        daemon = serve(d, {"1.conf": target(ONE, "absent"), "f.conf": file_target(d)})
+        begin = time.monotonic()
+        daemon.start()
+        assert time.monotonic() - begin < 10
+        qemu_io(daemon.url(FILE), "write -P 0x66 0 1M", "read -P 0x66 0 1M")
+        raw = login(daemon, ONE)
+        tgt.eventually(lambda: state_of(raw) == NOT_READY, what="02/04")
+        stopped.close()
+        tgt.eventually(lambda: time.sleep(0.1) or state_of(raw) == 0, 40, "ready")
+        qemu_io(daemon.url(ONE), "write -P 0x77 0 1M", "flush", "read -P 0x77 0 1M")
+        daemon.stop()
+
+
+def test_daemon_ends_while_the_cluster_hangs():
+    cluster.create("stuck", 16 * MIB)
+    with tgt.scratch() as d, serve(d, {"1.conf": target(ONE, "stuck")}) as daemon:
+        raw = login(daemon, ONE)
+        tgt.eventually(lambda: state_of(raw) == 0)
+        with cluster.stopped("osd"):
+            raw.command(b"\x2a\0\0\0\0\0\0\0\1\0", write=512, data=b"\xaa" * 512)
+            time.sleep(0.3)
+            begin = time.monotonic()
+            daemon.stop(timeout=15)
+            assert time.monotonic() - begin < 12
+        daemon.start()  # __exit__ stops it
+
+
+def test_killed_and_started_again():
+    """Who was killed has the image's lock: it is broken, and nothing of it lands late."""
+    cluster.create("killed", 64 * MIB)
+    with tgt.scratch() as d:
+        daemon = serve(d, {"1.conf": target(ONE, "killed")}).start()
+        load = subprocess.Popen([LEDGER_IO, "--seconds", "8", daemon.url(ONE)],
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert load.stdout.readline() == "running\n"
+        time.sleep(1)
+        daemon.kill()
+        daemon.start()
+        out, _ = load.communicate(timeout=90)
+        assert load.returncode == 0, f"exit {load.returncode}: {out}"
+        daemon.stop()
+        with cluster.image("killed") as image:  # properly closed: nobody has to break anything
+            assert not list(image.list_lockers() or []), "the lock was not given back"
+
+
+# ---- what is refused ----
+
+def test_refusals_help():
+    with tgt.scratch() as d, serve(d, {"f.conf": file_target(d)}) as daemon:
+        options = f"conf={cluster.conf};id=tgt"
+        for pattern, path, bsopts in (
+                (r"rbd create --size", "no-such", options),
+                (r"no pool nowhere", "nowhere/x", options),
+                (r"conf, id, cluster", "x", options + ";colour=red"),
+                (r"keys do not belong.*id=NAME", "x", options + ";cephx_key=U0VDUkVU"),
+                (r"keys do not belong.*id=NAME", "x", options + ";virsecretuuid=1"),
+                (r"\[POOL/\[NAMESPACE/\]\]IMAGE", "a/b/c/d", options),
+                (r"/nowhere.conf does not exist", "x", "conf=/nowhere.conf"),
+                (r"no keyring of client.nobody", "x", f"conf={cluster.conf};id=nobody")):
+            refused(daemon, pattern, "add-lun", "--runtime", FILE, path, "--bs-type=rbd", f"--bsopts={bsopts}")
+        assert "U0VDUkVU" not in daemon.log()
+        assert "LUN" not in daemon.ctl("show", f"{FILE}/2", check=False).stdout.replace("LUNs", "") \
+            or "no" in daemon.ctl("show", f"{FILE}/2", check=False).stdout.lower()
+
+
+def test_verify_needs_no_cluster():
+    with tgt.scratch() as d:
+        good, bad = os.path.join(d, "good.conf"), os.path.join(d, "bad.conf")
+        with open(good, "w") as f:
+            f.write(target(ONE, "pool/image@snapshot"))
+        with open(bad, "w") as f:
+            f.write(target(ONE, "/srv/disk.img") + target(TWO, "x", options="cephx_key=U0VDUkVU"))
+        with cluster.stopped("mon"):
+            begin = time.monotonic()
+            tgt.run(tgt.TGTCTL, "verify", good)
+            p = tgt.run(tgt.TGTCTL, "verify", bad, check=False)
+            assert time.monotonic() - begin < 5
+        assert p.returncode != 0 and "bad.conf:3: " in p.stdout and "IMAGE[@SNAPSHOT]" in p.stdout, p.stdout
+        assert "cephx_key is not supported" in p.stdout and "U0VDUkVU" not in p.stdout, p.stdout
+
+
+def test_without_the_module():
+    cluster.create("unserved", 16 * MIB)
+    with tgt.scratch() as d:
+        fragments = {"1.conf": target(ONE, "unserved"), "f.conf": file_target(d)}
+        with serve(d, fragments, modules="/nonexistent") as daemon:
+            reason = show(daemon, f"{ONE}/1", "Reason")
+            assert "store-rbd.so" in reason and "install the package" in reason, reason
+            qemu_io(daemon.url(FILE), "write -P 0x88 0 1M", "read -P 0x88 0 1M")
+            # what the daemon does not need, it does not have
+            with open(f"/proc/{daemon.process.pid}/maps") as f:
+                assert "librbd" not in f.read()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with tgt.scratch() as directory, ceph.Cluster(directory) as cluster:
+        tgt.main()
