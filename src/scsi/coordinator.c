@@ -192,6 +192,16 @@ static bool apply_store(LogicalUnit *lu, CoordOp *op)
         return true;
 }
 
+/* Nobody is told: a command that waits is only a command that takes longer. */
+static bool apply_limits(LogicalUnit *lu, CoordOp *op)
+{
+        LuState *s = &lu->coord.state;
+
+        throttle_unref(s->throttle);
+        s->throttle = throttle_ref(lu->coord.change->throttle);
+        return true;
+}
+
 static bool apply_retire(LogicalUnit *lu, CoordOp *op)
 {
         LuState *s = &lu->coord.state;
@@ -217,13 +227,13 @@ const CoordKind coord_eject = { "eject", COORD_ABORT_NONE, apply_eject };
 const CoordKind coord_order = { "order", COORD_ABORT_NONE, apply_nothing };
 const CoordKind coord_order_end = { "order end", COORD_ABORT_NONE, apply_nothing };
 const CoordKind coord_change = { "change", COORD_ABORT_NONE, apply_change };
+const CoordKind coord_limits = { "limits", COORD_ABORT_NONE, apply_limits };
 const CoordKind coord_store = { "store", COORD_ABORT_IO, apply_store };
 const CoordKind coord_retire = { "retire", COORD_ABORT_RETIRE, apply_retire };
 
 static const CoordKind *const change_kinds[] = {
-        [LU_CHANGE_STATE] = &coord_change,
-        [LU_CHANGE_STORE] = &coord_store,
-        [LU_CHANGE_SIZE] = &coord_change,
+        [LU_CHANGE_STATE] = &coord_change,  [LU_CHANGE_STORE] = &coord_store,
+        [LU_CHANGE_SIZE] = &coord_change,   [LU_CHANGE_LIMITS] = &coord_limits,
         [LU_CHANGE_RETIRE] = &coord_retire,
 };
 

@@ -67,8 +67,9 @@ typedef struct LuLimits {
 /* What is the same for all workers and changes only through the coordinator, which has the master;
  * each slot has a copy. */
 typedef struct LuState {
-        Store *store;     /* a reference, or NULL */
-        GhostSet *ghosts; /* a reference, or NULL */
+        Store *store;       /* a reference, or NULL */
+        GhostSet *ghosts;   /* a reference, or NULL */
+        Throttle *throttle; /* a reference, or NULL */
         uint64_t ghosts_version;
         uint64_t blocks;
         uint64_t reserved_by; /* nexus id; 0: nobody */
@@ -125,7 +126,7 @@ struct CoordOp {
 
 extern const CoordKind coord_join, coord_leave, coord_ghosts, coord_clear, coord_reset,
         coord_reserve, coord_release, coord_nexus_gone, coord_mode, coord_prevent, coord_eject,
-        coord_order, coord_order_end, coord_change, coord_retire, coord_store;
+        coord_order, coord_order_end, coord_change, coord_limits, coord_retire, coord_store;
 
 typedef struct Coordinator {
         Loop *loop;
@@ -164,7 +165,7 @@ void coord_slot_drained(LogicalUnit *lu);
 /* Written by one worker, read by anybody (relaxed). */
 typedef struct LuCounters {
         uint64_t reads, writes, others, read_bytes, write_bytes, errors;
-        uint64_t in_flight, ghosts;
+        uint64_t in_flight, ghosts, throttled, throttled_ns;
         size_t ghost_bytes; /* of their buffers; the worker's own */
 } LuCounters;
 
@@ -221,7 +222,7 @@ struct ScsiWorker {
         ScsiHost host;
         StoreHost *stores;
         const OpSet *controller_ops;
-        Pool ios, ops;
+        Pool ios, ops, flows;
         List nexuses;
         unsigned n_slots;
         unsigned n_ghosts;
@@ -248,9 +249,11 @@ typedef struct Itl {
         uint16_t lun;
         LuSlot *slot; /* NULL: the controller */
         ScsiNexus *nexus;
-        uint32_t ua;   /* bits by UnitAttention */
-        bool prevents; /* prevents removal */
-        CoordOp *gone; /* coord_nexus_gone, made before the nexus gets something to give up */
+        uint32_t ua;    /* bits by UnitAttention */
+        bool prevents;  /* prevents removal */
+        bool throttled; /* the unit or the nexus has a valve */
+        Flow *flows[2]; /* what waits at the unit's */
+        CoordOp *gone;  /* coord_nexus_gone, made before the nexus gets something to give up */
         List slot_link;
 } Itl;
 
@@ -259,6 +262,7 @@ struct LuSlot {
         ScsiWorker *worker;
         LuCounters *counters;
         Channel *channel; /* NULL until used */
+        Valve *valve;     /* of state.throttle */
         LuState state;
         bool joined;
         bool closed;          /* between the phases of an operation */
@@ -316,6 +320,31 @@ void slot_wait_ghost(Task *task);
 /* Raises the barrier for an ORDERED task; -ENOMEM. */
 int order_begin(Task *task);
 void order_end(Task *task); /* idempotent */
+
+/* ---- limits of rate (throttle.c) ----------------------------------------------------------- */
+
+typedef enum Direction { DIRECTION_READ, DIRECTION_WRITE, _DIRECTION_MAX } Direction;
+
+#define THROTTLE_STAGES (NEXUS_THROTTLES + 1) /* the nexus' throttles, then the unit's */
+
+/* The tasks of one nexus that wait at a valve for one direction. */
+struct Flow {
+        List link; /* the valve's */
+        List tasks;
+};
+
+/* Charges the task at each valve that it has not passed. false: it waits, or it is over. */
+bool throttle_pass(Task *task);
+/* A task that waits is given up. */
+void throttle_leave(Task *task);
+Valve *throttle_valve(Throttle *t, const ScsiWorker *w);
+/* The unit has other limits: takes what waits for the old ones out of their queues, before they go;
+ * when slot->valve is the new one it goes on. */
+void throttle_suspend_slot(LuSlot *slot, List *ret);
+void throttle_resume(List *suspended);
+/* The limits of slot, or the LUNs of nexus, are others. */
+void slot_look_at_throttle(LuSlot *slot);
+void nexus_look_at_throttles(ScsiNexus *nexus);
 
 void slot_establish(LuSlot *slot, UnitAttention ua, uint64_t except);
 void itl_establish(Itl *itl, UnitAttention ua);
@@ -401,6 +430,8 @@ void task_advance(Task *task, int r);
 void task_finish(Task *task);
 /* A task in waiting may go on: through the gates, or to its handler. */
 void task_enable(Task *task);
+/* The same, unless its slot's gate has closed meanwhile. */
+void task_go_on(Task *task);
 /* Gives up whatever it is doing. status: complete with what is in task, else aborted(). Returns
  * true if it left a ghost. */
 typedef enum GiveUp { GIVE_UP_SILENT, GIVE_UP_TASK_ABORTED, GIVE_UP_COMPLETE } GiveUp;

@@ -16,6 +16,7 @@ void lu_state_copy(LuState *to, const LuState *from)
         if (to->store)
                 store_ref(to->store);
         ghost_set_ref(to->ghosts);
+        throttle_ref(to->throttle);
         lu_state_clear(&old);
 }
 
@@ -25,6 +26,7 @@ void lu_state_clear(LuState *s)
                 store_unref(s->store);
         s->store = NULL;
         s->ghosts = ghost_set_unref(s->ghosts);
+        s->throttle = throttle_unref(s->throttle);
 }
 
 void lu_limits(const LogicalUnit *lu, const StoreCaps *caps, LuLimits *ret)
@@ -73,6 +75,7 @@ int lu_new(const LuConfig *config, Store *store, Loop *coordinator, LogicalUnit 
                 return -ENOMEM;
         lu->ref = 1;
         lu->config = *config;
+        lu->config.throttle = NULL; /* the coordinator's */
         lu->block_shift = (unsigned)__builtin_ctz(config->block_size);
         lu->max_transfer = (uint32_t)(BUFFER_MAX_SIZE / config->block_size);
         if (config->max_transfer)
@@ -85,10 +88,12 @@ int lu_new(const LuConfig *config, Store *store, Loop *coordinator, LogicalUnit 
         }
         lu->config.name = lu->name;
         lu->coord.loop = coordinator;
+        lu->coord.state.throttle = throttle_ref(config->throttle);
         r = lu_pages_init(lu);
         if (r >= 0)
                 r = coordinator_init(lu, store);
         if (r < 0) {
+                throttle_unref(lu->coord.state.throttle);
                 lu_pages_done(lu);
                 free(lu->name);
                 free(lu);
@@ -152,6 +157,8 @@ void lu_stats(const LogicalUnit *lu, LuStats *ret)
                 ret->errors += LOAD(c, errors);
                 ret->in_flight += LOAD(c, in_flight);
                 ret->ghosts += LOAD(c, ghosts);
+                ret->throttled += LOAD(c, throttled);
+                ret->throttled_ns += LOAD(c, throttled_ns);
         }
 }
 

@@ -149,12 +149,16 @@ int scsi_nexus_open(ScsiNexus *nexus, LunMap *map)
         nexus->buffer_bytes = 0;
         nexus->n_pending = 0;
         nexus->closed = NULL;
+        memset(nexus->throttles, 0, sizeof(nexus->throttles));
+        memset(nexus->valves, 0, sizeof(nexus->valves));
+        memset(nexus->flows, 0, sizeof(nexus->flows));
         list_init(&nexus->tasks);
         r = make_itls(nexus, map, &nexus->itls, &nexus->n_itls);
         if (r < 0)
                 return r;
         nexus->map = lun_map_ref(map);
         list_append(&nexus->worker->nexuses, &nexus->worker_link);
+        nexus_look_at_throttles(nexus);
         for (size_t i = 0; i < nexus->n_itls; i++)
                 itl_establish(&nexus->itls[i], UA_POWER_ON);
         return 0;
@@ -205,6 +209,7 @@ static void keep_itl(Itl *to, Itl *from)
         to->ua = from->ua;
         to->prevents = from->prevents;
         to->gone = TAKE_PTR(from->gone);
+        memcpy(to->flows, from->flows, sizeof(to->flows));
 }
 
 int scsi_nexus_remap(ScsiNexus *nexus, LunMap *map)
@@ -218,6 +223,7 @@ int scsi_nexus_remap(ScsiNexus *nexus, LunMap *map)
                 return r;
         nexus->itls = itls;
         nexus->n_itls = n;
+        nexus_look_at_throttles(nexus);
         for (size_t i = 0; i < n; i++)
                 itl_establish(&itls[i], UA_POWER_ON);
         for (size_t i = 0; i < n_old; i++) {
@@ -274,6 +280,10 @@ void scsi_nexus_close(ScsiNexus *nexus, void (*closed)(ScsiNexus *nexus))
         free_itls(nexus, TAKE_PTR(nexus->itls), nexus->n_itls);
         nexus->n_itls = 0;
         nexus->map = lun_map_unref(nexus->map);
+        for (unsigned i = 0; i < NEXUS_THROTTLES; i++) {
+                nexus->valves[i] = NULL;
+                nexus->throttles[i] = throttle_unref(nexus->throttles[i]);
+        }
         list_remove(&nexus->worker_link);
         nexus_operation_done(nexus);
 }

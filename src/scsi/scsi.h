@@ -16,6 +16,7 @@
  *   LunMap        LUN -> LogicalUnit, immutable, reference-counted
  *   ScsiNexus     I_T nexus, owned by one worker; holds an I_T_L state per mapped LUN
  *   Task          one command; embedded in the transport's own command structure
+ *   Throttle      limits of rate, of a unit or of some nexuses; shared by all workers
  *
  * Threads. A command touches its worker, its nexus and its slot, all of one thread, so it takes no
  * lock and no atomic. What must be ordered across workers goes through the unit's coordinator (one
@@ -36,6 +37,9 @@ typedef struct LunMap LunMap;
 typedef struct ScsiWorker ScsiWorker;
 typedef struct ScsiNexus ScsiNexus;
 typedef struct Task Task;
+typedef struct Throttle Throttle;
+typedef struct Valve Valve;
+typedef struct Flow Flow;
 
 #define SCSI_WORKERS_MAX 64
 #define CDB_MAX 260 /* SPC-4 4.2.3: variable length CDB */
@@ -78,12 +82,13 @@ typedef struct TaskOps {
 } TaskOps;
 
 typedef enum TaskState {
-        TASK_IDLE,     /* the transport's */
-        TASK_GATED,    /* waits in its slot: gate, order or ghost */
-        TASK_DATA_OUT, /* waits for the transport's data */
-        TASK_RUNNING,  /* a handler has it: store requests are under way */
-        TASK_COMPLETE, /* the transport is sending; waits for task_release() */
-        TASK_GIVEN_UP, /* aborted() was called; waits for task_release() */
+        TASK_IDLE,      /* the transport's */
+        TASK_GATED,     /* waits in its slot: gate, order or ghost */
+        TASK_THROTTLED, /* waits at a valve: a limit of rate */
+        TASK_DATA_OUT,  /* waits for the transport's data */
+        TASK_RUNNING,   /* a handler has it: store requests are under way */
+        TASK_COMPLETE,  /* the transport is sending; waits for task_release() */
+        TASK_GIVEN_UP,  /* aborted() was called; waits for task_release() */
 } TaskState;
 
 struct Task {
@@ -143,6 +148,10 @@ struct Task {
         bool data_ready;          /* Data-Out is in buffer */
         bool go;                  /* ORDERED: everything older is over */
         bool older;               /* an ordered task, perhaps elsewhere, waits for it */
+        bool delayed;             /* has waited at a valve */
+        uint8_t stage;            /* the valve where it waits or is to be charged next */
+        uint64_t throttled_at;    /* waits at it since */
+        List flow_link;           /* in the queue before it */
         struct CoordOp *order_op; /* ORDERED: its barrier */
         struct CoordOp *coord_op; /* a change of the unit's state it waits for */
 };
@@ -194,6 +203,35 @@ typedef struct Tmf {
 
 void scsi_tmf(Tmf *tmf);
 
+/* ---- limits of rate (throttle.c) ---------------------------------------------------------------
+ */
+
+typedef enum ThrottleKind {
+        THROTTLE_IOPS, /* commands that read, write, verify, unmap or flush */
+        THROTTLE_READ_IOPS,
+        THROTTLE_WRITE_IOPS,
+        THROTTLE_BYTES, /* that they transfer, or verify without a transfer */
+        THROTTLE_READ_BYTES,
+        THROTTLE_WRITE_BYTES,
+        _THROTTLE_MAX
+} ThrottleKind;
+
+#define THROTTLE_RATE_MAX UINT64_C(1000000000000)
+#define THROTTLE_BURST_DEFAULT (100 * NSEC_PER_MSEC)
+
+typedef struct ThrottleLimits {
+        uint64_t rate[_THROTTLE_MAX]; /* a second; 0: no limit */
+        uint64_t burst_ns;            /* what was not used stays for so long; 0: the default */
+} ThrottleLimits;
+
+bool throttle_limits_equal(const ThrottleLimits *a, const ThrottleLimits *b) _pure_;
+bool throttle_limits_any(const ThrottleLimits *limits) _pure_; /* false: nothing is limited */
+/* For workers with an index below n_workers. now: the monotonic time from which on the rate counts.
+ */
+int throttle_new(const ThrottleLimits *limits, unsigned n_workers, uint64_t now, Throttle **ret);
+Throttle *throttle_ref(Throttle *t);   /* any thread; NULL is NULL */
+Throttle *throttle_unref(Throttle *t); /* any thread */
+
 /* ---- nexuses and maps ------------------------------------------------------------------------ */
 
 /* A map is made whole, then never changed. Units are referenced. */
@@ -205,6 +243,8 @@ typedef struct LunMapEntry {
 int lun_map_new(const LunMapEntry *entries, size_t n, LunMap **ret); /* ascending, unique LUNs */
 LunMap *lun_map_ref(LunMap *m);                                      /* any thread */
 LunMap *lun_map_unref(LunMap *m);                                    /* any thread */
+
+#define NEXUS_THROTTLES 2 /* by the initiator's name, and by its address */
 
 /* Embedded by the transport in its session. */
 struct ScsiNexus {
@@ -227,12 +267,18 @@ struct ScsiNexus {
         unsigned n_pending;
         void (*closed)(ScsiNexus *nexus);
         LoopTask close_task;
+        Throttle *throttles[NEXUS_THROTTLES];
+        Valve *valves[NEXUS_THROTTLES];
+        Flow *flows[NEXUS_THROTTLES][2];
 };
 
 /* Establishes 29/00 (or 29/07 for a lost nexus) on every LUN. Takes a reference on map. */
 int scsi_nexus_open(ScsiNexus *nexus, LunMap *map);
 /* The target's map changed: tasks on units that left are aborted, 3F/0E is established. */
 int scsi_nexus_remap(ScsiNexus *nexus, LunMap *map);
+/* What limits the nexus over all its LUNs, together with others that have the same; each may be
+ * NULL. Takes references. What waits is timed anew. */
+void scsi_nexus_set_throttles(ScsiNexus *nexus, Throttle *const throttles[NEXUS_THROTTLES]);
 /* I_T nexus loss: aborts every task (each gets aborted()), makes ghosts known to all slots, gives
  * up what the nexus reserved. Then closed(), once, never from inside; only after it may a session
  * of the same name and port begin. The structure stays until every task has been released. */
@@ -278,6 +324,7 @@ typedef struct LuConfig {
         uint64_t size;                /* bytes served; 0: the store's size rounded down */
         const LuModePage *mode_pages; /* copied; each page and subpage at most once */
         size_t n_mode_pages;          /* at most LU_MODE_PAGES_MAX */
+        Throttle *throttle; /* referenced; NULL: no limits. LU_CHANGE_LIMITS sets another */
 } LuConfig;
 
 /* store may be NULL: the unit answers 02/04 until lu_set_store(). coordinator: the loop that orders
@@ -292,13 +339,15 @@ typedef enum LuChangeKind {
         LU_CHANGE_STATE,  /* config's changeable part: readonly, write_cache; UA 2A/01 */
         LU_CHANGE_STORE,  /* another store, or none; UA 2A/09 if the size differs, else 28/00 */
         LU_CHANGE_SIZE,   /* the store's size is read anew; UA 2A/09 */
+        LU_CHANGE_LIMITS, /* of rate; what waits is timed anew */
         LU_CHANGE_RETIRE, /* no longer served: tasks aborted, channels detached, ghosts stay with
                              the store */
 } LuChangeKind;
 
 typedef struct LuChange {
         LuChangeKind kind;
-        Store *store; /* STORE: referenced on success */
+        Store *store;       /* STORE: referenced on success */
+        Throttle *throttle; /* LIMITS: referenced; NULL: none */
         bool readonly, write_cache;
         Loop *origin;
         void (*done)(struct LuChange *change);
@@ -316,6 +365,7 @@ typedef struct LuStats {
         uint64_t read_bytes, write_bytes;
         uint64_t errors; /* CHECK CONDITION but unit attention */
         uint64_t in_flight, ghosts;
+        uint64_t throttled, throttled_ns; /* commands that waited for a limit, and for how long */
 } LuStats;
 
 void lu_stats(const LogicalUnit *lu, LuStats *ret);

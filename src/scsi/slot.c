@@ -382,7 +382,11 @@ static void close_gate(LuSlot *slot, const CoordOp *op)
 static void open_gate(LuSlot *slot, const CoordOp *op)
 {
         const LuState *state = &slot->lu->coord.state; /* still while a round is under way */
+        bool throttle_changes = state->throttle != slot->state.throttle;
+        List suspended;
 
+        if (UNLIKELY(throttle_changes))
+                throttle_suspend_slot(slot, &suspended);
         if (state->store != slot->state.store) {
                 slot->channel = channel_unref(slot->channel);
                 slot->need_ghosts = 0; /* another board */
@@ -402,6 +406,10 @@ static void open_gate(LuSlot *slot, const CoordOp *op)
         else if (op->kind == &coord_join && op->flag) {
                 slot->barrier = true;
                 slot->barrier_seq = 0;
+        }
+        if (UNLIKELY(throttle_changes)) {
+                slot_look_at_throttle(slot);
+                throttle_resume(&suspended);
         }
 }
 

@@ -258,6 +258,8 @@ static void leave(Task *task)
                 task->coord_op->owner = NULL;
                 task->coord_op = NULL;
         }
+        if (UNLIKELY(task->state == TASK_THROTTLED))
+                throttle_leave(task);
         if (task->slot && list_linked(&task->slot_link))
                 slot_remove(task);
         list_remove(&task->nexus_link);
@@ -486,12 +488,22 @@ void task_enable(Task *task)
                 return;
         }
         task->admitted = true;
+        if (UNLIKELY(task->itl->throttled) && !throttle_pass(task))
+                return;
         if (task->out_want > 0 && !task->data_ready) {
                 task->state = TASK_DATA_OUT;
                 task->ops->get_data(task);
                 return;
         }
         start(task);
+}
+
+void task_go_on(Task *task)
+{
+        if (task->slot && slot_gated(task->slot) && !slot_may_enter(task->slot, task))
+                slot_wait(task);
+        else
+                task_enable(task);
 }
 
 void task_data_out_done(Task *task, int r)
@@ -504,10 +516,7 @@ void task_data_out_done(Task *task, int r)
                 return;
         }
         task->data_ready = true;
-        if (task->slot && slot_gated(task->slot) && !slot_may_enter(task->slot, task))
-                slot_wait(task);
-        else
-                task_enable(task);
+        task_go_on(task);
 }
 
 /* ---- arrival ------------------------------------------------------------------------------- */
@@ -617,7 +626,8 @@ static void reset(Task *task)
         task->itl = NULL;
         task->io = NULL;
         task->lba = task->blocks = task->deadline_ns = 0;
-        task->admitted = task->data_ready = task->go = task->older = false;
+        task->admitted = task->data_ready = task->go = task->older = task->delayed = false;
+        task->stage = 0;
         task->order_op = task->coord_op = NULL;
         memset(&task->slot_link, 0, sizeof(task->slot_link));
 }

@@ -3,6 +3,7 @@
 
 #define IOS_KEPT 1024
 #define OPS_KEPT 64
+#define FLOWS_KEPT 256
 
 int scsi_worker_new(Loop *loop, BufferPool *buffers, const ScsiLimits *limits, const ScsiHost *host,
                     ScsiWorker **ret)
@@ -29,6 +30,7 @@ int scsi_worker_new(Loop *loop, BufferPool *buffers, const ScsiLimits *limits, c
         /* an Io sets what it needs itself; an operation is zeroed */
         pool_init(&w->ios, sizeof(Io), 0, IOS_KEPT);
         pool_init(&w->ops, sizeof(CoordOp), sizeof(CoordOp), OPS_KEPT);
+        pool_init(&w->flows, sizeof(Flow), sizeof(Flow), FLOWS_KEPT);
         list_init(&w->nexuses);
         *ret = w;
         return 0;
@@ -45,6 +47,7 @@ ScsiWorker *scsi_worker_free(ScsiWorker *w, unsigned *ret_ghosts)
         store_host_free(w->stores);
         pool_done(&w->ios);
         pool_done(&w->ops);
+        pool_done(&w->flows);
         free(w);
         return NULL;
 }

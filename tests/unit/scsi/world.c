@@ -39,6 +39,7 @@ void world_done(World *w)
                 g_assert_cmpuint(w->workers[i]->n_slots, ==, 0);
                 g_assert_cmpuint(w->workers[i]->ios.n_used, ==, 0);
                 g_assert_cmpuint(w->workers[i]->ops.n_used, ==, 0);
+                g_assert_cmpuint(w->workers[i]->flows.n_used, ==, 0);
                 scsi_worker_free(w->workers[i], &ghosts);
                 g_assert_cmpuint(ghosts, ==, 0);
                 buffer_pool_free(w->buffers[i]);
