@@ -5,8 +5,9 @@
 #include "threadloop.h"
 
 /* The same on real threads over real stores: two workers with a nexus each on one unit, commands of
- * all attributes, task management, nexuses that come and go, and a control plane that changes the
- * unit all the while. Nothing is asserted about data; the sanitizers and the end are the test. */
+ * all attributes, task management, nexuses that come and go, limits of rate of both and of the
+ * unit, and a control plane that changes the unit all the while. Nothing is asserted about data;
+ * the sanitizers and the end are the test. */
 
 #define WORKERS 2
 #define DEPTH 8
@@ -43,6 +44,7 @@ static Worker workers[WORKERS];
 static Store *stores[2];
 static LogicalUnit *lu;
 static LunMap *map;
+static Throttle *both;        /* of the nexuses together */
 static Loop *coordinator;     /* worker 0's, once it runs */
 static unsigned n_up, n_over; /* atomic */
 
@@ -200,6 +202,7 @@ static void worker_over(LoopTimer *timer)
         }
         g_assert_cmpuint(w->scsi->ios.n_used, ==, 0);
         g_assert_cmpuint(w->scsi->ops.n_used, ==, 0);
+        g_assert_cmpuint(w->scsi->flows.n_used, ==, 0);
         scsi_worker_free(w->scsi, &ghosts);
         g_assert_cmpuint(ghosts, ==, 0);
         buffer_pool_free(w->buffers);
@@ -234,6 +237,7 @@ static void session_begin(Worker *w)
                                 .target_name = "t",
                                 .protocol = 5 };
         g_assert_cmpint(scsi_nexus_open(&w->nexus, map), ==, 0);
+        scsi_nexus_set_throttles(&w->nexus, (Throttle *const[]){ both, NULL });
         for (unsigned i = 0; i < DEPTH; i++) {
                 w->commands[i].w = w;
                 w->commands[i].task.ops = &ops;
@@ -295,11 +299,39 @@ static void change_done(LuChange *c)
         loop_timer_in(control.loop, &control.timer, 300 * NSEC_PER_USEC);
 }
 
+static Throttle *make_throttle(uint64_t iops)
+{
+        ThrottleLimits limits = {
+                .rate = { [THROTTLE_IOPS] = iops, [THROTTLE_READ_BYTES] = 100 * MIB },
+                .burst_ns = NSEC_PER_MSEC
+        };
+        Throttle *t;
+
+        g_assert_cmpint(throttle_new(&limits, WORKERS, loop_now(control.loop), &t), ==, 0);
+        return t;
+}
+
+static void change_limits(void)
+{
+        Throttle *t = control.n % 10 ? make_throttle(20000 + control.n % 7 * 1000) : NULL;
+
+        throttle_unref(control.change.throttle);
+        control.change = (LuChange){
+                .kind = LU_CHANGE_LIMITS, .throttle = t, .origin = control.loop, .done = change_done
+        };
+        lu_change(lu, &control.change);
+}
+
 static void change(LoopTimer *timer)
 {
         bool last = __atomic_load_n(&n_over, __ATOMIC_ACQUIRE) >= WORKERS;
 
         control.n++;
+        if (control.n % 5 == 0 && !last) {
+                change_limits();
+                return;
+        }
+        throttle_unref(control.change.throttle);
         control.change =
                 (LuChange){ .kind = last ? LU_CHANGE_RETIRE
                                     : control.n % 16 == 0
@@ -322,6 +354,7 @@ static void control_start(Loop *loop, void *userdata)
         control.loop = loop;
         g_assert_cmpint(lu_new(&config, stores[0], coordinator, &made), ==, 0);
         g_assert_cmpint(lun_map_new(&(LunMapEntry){ 1, made }, 1, &map), ==, 0);
+        both = make_throttle(30000);
         __atomic_store_n(&lu, made, __ATOMIC_RELEASE);
         control.timer.fire = change;
         loop_timer_in(loop, &control.timer, NSEC_PER_MSEC);
@@ -355,6 +388,7 @@ static void test_threads(void)
         }
         lun_map_unref(map);
         lu_unref(lu);
+        throttle_unref(both);
         for (unsigned i = 0; i < ELEMENTSOF(stores); i++)
                 store_unref(stores[i]);
         threadloop_jobs_stop();
