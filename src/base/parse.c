@@ -87,6 +87,34 @@ int parse_size(const char *s, uint64_t *ret)
         return 0;
 }
 
+int parse_rate(const char *s, uint64_t *ret)
+{
+        static const char suffixes[] = "kMGT";
+        uint64_t v, factor = 1000;
+        int r;
+
+        r = parse_digits(&s, 10, &v);
+        if (r < 0)
+                return r;
+        if (*s && *s != 'B') {
+                const char *at = strchr(suffixes, *s == 'K' ? 'k' : *s);
+
+                if (!at)
+                        return -EINVAL;
+                if (*++s == 'i') {
+                        factor = 1024;
+                        s++;
+                }
+                for (ptrdiff_t i = 0; i <= at - suffixes; i++)
+                        if (MUL_OVERFLOW(v, factor, &v))
+                                return -ERANGE;
+        }
+        if (!STREQ(s, "") && !STREQ(s, "B"))
+                return -EINVAL;
+        *ret = v;
+        return 0;
+}
+
 int parse_duration(const char *s, uint64_t *ret_ns)
 {
         static const struct {

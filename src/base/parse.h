@@ -13,6 +13,10 @@ int parse_u32(const char *s, uint32_t min, uint32_t max, uint32_t *ret);
 /* "10G", "512", "64K": binary suffixes K M G T P (and KiB, MiB, ...), bytes. */
 int parse_size(const char *s, uint64_t *ret);
 
+/* "500", "10k", "50M", "64Ki": powers of 1000 (k M G T) or of 1024 (Ki Mi Gi Ti), perhaps with B.
+ */
+int parse_rate(const char *s, uint64_t *ret);
+
 /* "5s", "10ms", "2min", "1h", bare numbers are seconds; result in ns. */
 int parse_duration(const char *s, uint64_t *ret_ns);
 

@@ -51,6 +51,36 @@ typedef struct AccountSpec {
         Origin at;
 } AccountSpec;
 
+/* Limits of rate, a second; 0: no limit. In the order of limit_fields(). */
+typedef struct LimitSpec {
+        uint64_t iops, read_iops, write_iops;
+        uint64_t bandwidth, read_bandwidth, write_bandwidth; /* bytes */
+        uint64_t burst_us; /* what was not used stays for so long; 0: the default */
+} LimitSpec;
+
+#define CONFIG_BURST_DEFAULT_US UINT64_C(100000)
+
+typedef struct LimitField {
+        const char *name;     /* in directives: "read-iops" */
+        const char *property; /* in D-Bus dictionaries: the same, but "burst-usec" */
+        size_t offset;        /* in LimitSpec */
+        uint64_t min, max;    /* or 0 */
+} LimitField;
+
+const LimitField *limit_fields(void);
+size_t n_limit_fields(void);
+uint64_t *limit_field(LimitSpec *l, const LimitField *f);
+uint64_t limit_value(const LimitSpec *l, const LimitField *f) _pure_;
+bool limit_spec_equal(const LimitSpec *a, const LimitSpec *b) _pure_;
+bool limit_spec_any(const LimitSpec *l) _pure_; /* false: nothing is limited */
+
+/* What the sessions of an initiator may do together, on all LUNs of a target. */
+typedef struct InitiatorLimit {
+        char *initiator; /* name, address, prefix, or "ALL": as in the access list */
+        LimitSpec limits;
+        Origin at;
+} InitiatorLimit;
+
 #define CONFIG_LUN_MAX 16383u /* what flat space addressing holds, SAM-5 4.7.7.3 */
 
 /* One LUN of one target, as configured. Strings are NULL and numbers -1 or 0 where not given;
@@ -76,6 +106,7 @@ typedef struct LunSpec {
         GPtrArray *mode_pages; /* char*, stgt's syntax, one for each page; may be empty */
         GPtrArray *deferred;   /* ConfigParam*: of params, with ${tid} or ${lun}; empty once
                                   verification has set them */
+        LimitSpec limits;
         Origin at;
 } LunSpec;
 
@@ -109,6 +140,7 @@ typedef struct TargetSpec {
         GPtrArray *incoming;   /* AccountSpec* */
         AccountSpec *outgoing; /* NULL: none */
         GPtrArray *params;     /* ConfigParam*: iSCSI keys in the order given */
+        GPtrArray *limits;     /* InitiatorLimit* */
         bool replace, masked;
         TargetPersistence persistence;
         Origin at;            /* first block */
@@ -159,6 +191,9 @@ bool target_spec_equal(const TargetSpec *a, const TargetSpec *b);
 bool account_spec_equal(const AccountSpec *a, const AccountSpec *b); /* NULL is equal to NULL */
 /* Adds l (taken over) in its place by number. -EEXIST: there is one, l is still the caller's. */
 int target_spec_add_lun(TargetSpec *t, LunSpec *l);
+InitiatorLimit *target_spec_find_limit(const TargetSpec *t, const char *initiator); /* or NULL */
+/* Limits that limit nothing remove the entry. */
+void target_spec_set_limit(TargetSpec *t, const char *initiator, const LimitSpec *limits);
 bool target_spec_remove_lun(TargetSpec *t, uint16_t lun);         /* false: there was none */
 LunSpec *target_spec_find_lun(const TargetSpec *t, uint16_t lun); /* NULL: none */
 

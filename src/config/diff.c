@@ -73,6 +73,7 @@ static bool can_change_in_place(const LunSpec *a, const LunSpec *b)
         like->size = b->size;
         like->online = b->online;
         like->allow_in_use = b->allow_in_use;
+        like->limits = b->limits;
         same = lun_spec_equal(like, b);
         lun_spec_free(like);
         return same;

@@ -20,6 +20,11 @@
         {                                                                          \
                 n, IN_TARGET, &type_param, T(params), .values = v, .help = h, OURS \
         }
+/* Rows of limits of a LUN. */
+#define LIMIT(n, field, v, h)                                                         \
+        {                                                                             \
+                n, IN_LUN, &type_limit, L(limits.field), .values = v, .help = h, OURS \
+        }
 #define NOT_YET(n, w, v, h)                           \
         {                                             \
                 n, w, NULL, 0, .values = v, .help = h \
@@ -86,6 +91,14 @@ static const Directive table[] = {
           .help = "Admits initiators from this IPv4 or IPv6 address or network." },
         { "initiator-name", IN_TARGET, &type_name, T(names), .many = true,
           .values = "NAME|ALL|NONE", .help = "Admits the initiator of this iSCSI name." },
+        { "limit-initiator", IN_TARGET, &type_initiator_limit, T(limits), .many = true,
+          .values = "ALL|NAME|ADDRESS[/PREFIX] LIMIT=VALUE...", OURS,
+          .help = "What the sessions of this initiator, or of these together, may do on all LUNs "
+                  "of the target: iops, read-iops, write-iops, bandwidth, read-bandwidth, "
+                  "write-bandwidth and burst, as in the directives of a LUN that begin with "
+                  "limit. Of several that match a session, that of its name counts, and that of "
+                  "its address with the longest prefix; ALL is the prefix of length 0. Admits "
+                  "nobody by itself." },
         { "incominguser", IN_TARGET, &type_incoming, T(incoming), .many = true,
           .values = "USER SECRET",
           .help = "CHAP: an initiator proves that it knows the secret of one of these users. Both "
@@ -200,6 +213,27 @@ static const Directive table[] = {
         { "identity", IN_LUN, &type_identity, L(stgt_identity), .values = "generated|stgt", OURS,
           .help = "stgt: the vendor, product, serial number and designators that stgt gives to "
                   "this LUN of the target with this controller_tid, unless they are set." },
+        LIMIT("limit-iops", iops, "NUMBER[k|M]|0",
+              "Commands a second that the unit serves: those that read, write, verify, unmap or "
+              "flush; the others never wait. What is above the limit waits, each initiator in "
+              "turn, and a WRITE before its data is asked for. An initiator gives up on a command "
+              "after its own timeout: its commands at once (MaxQueueCmd at most) must be served "
+              "within it. 0, here and below: no limit. k, M and G are powers of 1000, Ki, Mi and "
+              "Gi of 1024."),
+        LIMIT("limit-read-iops", read_iops, "NUMBER[k|M]|0",
+              "The same for commands that read or verify."),
+        LIMIT("limit-write-iops", write_iops, "NUMBER[k|M]|0", "The same for the other commands."),
+        LIMIT("limit-bandwidth", bandwidth, "BYTES[k|M|G]|0",
+              "Bytes a second that these commands transfer, or verify without a transfer; at "
+              "least 64k."),
+        LIMIT("limit-read-bandwidth", read_bandwidth, "BYTES[k|M|G]|0",
+              "The same for commands that read or verify."),
+        LIMIT("limit-write-bandwidth", write_bandwidth, "BYTES[k|M|G]|0",
+              "The same for the other commands."),
+        LIMIT("limit-burst", burst_us, "SECONDS|TIME",
+              "How long what was not used of a limit can still be used, at once if need be: with "
+              "2s and limit-iops 1000, 2000 commands come through after a pause. From 10ms to "
+              "60s; 100ms unless given."),
         { "mode_page", IN_LUN, &type_mode_page, L(mode_pages), .many = true,
           .values = "PAGE:SUBPAGE:LENGTH:BYTE:...",
           .help = "The contents of a mode page, which initiators can then read and not change. "

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config/limit.h"
 #include "config/spec.h"
 
 /* The values: made, copied, compared, freed. */
@@ -53,6 +54,11 @@ static void destroy_portal(void *p)
 static void destroy_param(void *p)
 {
         config_param_free(p);
+}
+
+static void destroy_limit(void *l)
+{
+        initiator_limit_free(l);
 }
 
 static void destroy_target(void *t)
@@ -116,6 +122,13 @@ static const struct {
         F(STRING, naa),
         F(BOOL, stgt_identity),
         F(STRINGS, mode_pages),
+        F(U64, limits.iops),
+        F(U64, limits.read_iops),
+        F(U64, limits.write_iops),
+        F(U64, limits.bandwidth),
+        F(U64, limits.read_bandwidth),
+        F(U64, limits.write_bandwidth),
+        F(U64, limits.burst_us),
 #undef F
 };
 
@@ -318,6 +331,29 @@ static bool params_equal(const GPtrArray *a, const GPtrArray *b)
         return true;
 }
 
+/* ---- limits of initiators -------------------------------------------------------------------- */
+
+static void *copy_limit(const void *p, void *userdata)
+{
+        const InitiatorLimit *o = p;
+        InitiatorLimit *n = initiator_limit_new(o->initiator, &o->limits);
+
+        n->at = o->at;
+        return n;
+}
+
+/* Each initiator is there once; the first of two prefixes of the same length counts, so that their
+ * order is part of their effect. */
+static bool limits_equal(const GPtrArray *a, const GPtrArray *b)
+{
+        if (a->len != b->len)
+                return false;
+        for (guint i = 0; i < a->len; i++)
+                if (!initiator_limit_equal(a->pdata[i], b->pdata[i]))
+                        return false;
+        return true;
+}
+
 /* ---- targets --------------------------------------------------------------------------------- */
 
 TargetSpec *target_spec_new(const char *name)
@@ -333,6 +369,7 @@ TargetSpec *target_spec_new(const char *name)
         t->names = strings_new();
         t->incoming = accounts_new();
         t->params = params_new();
+        t->limits = g_ptr_array_new_with_free_func(destroy_limit);
         return t;
 }
 
@@ -354,6 +391,7 @@ TargetSpec *target_spec_dup(const TargetSpec *t)
         n->incoming = g_ptr_array_copy(t->incoming, copy_account, NULL);
         n->outgoing = account_spec_dup(t->outgoing);
         n->params = g_ptr_array_copy(t->params, copy_param, NULL);
+        n->limits = g_ptr_array_copy(t->limits, copy_limit, NULL);
         return n;
 }
 
@@ -370,6 +408,7 @@ TargetSpec *target_spec_free(TargetSpec *t)
         strings_free(&t->incoming);
         account_spec_free(t->outgoing);
         strings_free(&t->params);
+        strings_free(&t->limits);
         g_free(t);
         return NULL;
 }
@@ -400,7 +439,8 @@ bool target_head_equal(const TargetSpec *a, const TargetSpec *b)
         return STREQ(a->name, b->name) && g_strcmp0(a->alias, b->alias) == 0 && a->tid == b->tid &&
                STREQ(a->driver, b->driver) && a->online == b->online && a->masked == b->masked &&
                access_equal(a, b) && accounts_equal(a->incoming, b->incoming) &&
-               account_spec_equal(a->outgoing, b->outgoing) && params_equal(a->params, b->params);
+               account_spec_equal(a->outgoing, b->outgoing) && params_equal(a->params, b->params) &&
+               limits_equal(a->limits, b->limits);
 }
 
 bool target_spec_equal(const TargetSpec *a, const TargetSpec *b)

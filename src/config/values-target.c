@@ -84,13 +84,38 @@ const DirectiveType type_address = { .set = set_address,
                                      .get = get_address,
                                      .clear = clear_address };
 
+/* 0, 1 with a warning, or -EINVAL. */
+static int name_of(Setting *s, const char *text, char **ret)
+{
+        char why[200] = "";
+        int r = iscsi_name_normalize(text, ret, why, sizeof(why));
+
+        if (r < 0 && (strpbrk(text, " \t,/\"") || strlen(text) > 223))
+                return setting_error(s, "%s; or ALL, or NONE", why);
+        if (r < 0)
+                *ret = g_ascii_strdown(text, -1);
+        return r != 0 ? setting_warning(s, "%s", why) : 0;
+}
+
+int setting_initiator(Setting *s, const char *text, char **ret)
+{
+        AddrPrefix prefix;
+
+        if (strcasecmp(text, "ALL") == 0)
+                *ret = g_strdup("ALL");
+        else if (addr_prefix_parse(text, &prefix) == 0)
+                *ret = g_ascii_strdown(text, -1);
+        else
+                return name_of(s, text, ret);
+        return 0;
+}
+
 static int set_name(Setting *s)
 {
         TargetSpec *t = s->object;
         g_autofree char *name = NULL;
-        char why[200] = "";
         AddrPrefix prefix;
-        int r, warned = 0;
+        int r, warned;
 
         if (strcasecmp(s->value, "NONE") == 0)
                 return set_nobody(s, t);
@@ -104,13 +129,9 @@ static int set_name(Setting *s)
                 return setting_warning(s, "\"%s\" is an address: taken as initiator-address",
                                        s->value);
         }
-        r = iscsi_name_normalize(s->value, &name, why, sizeof(why));
-        if (r < 0 && (strpbrk(s->value, " \t,/\"") || strlen(s->value) > 223))
-                return setting_error(s, "%s; or ALL, or NONE", why);
-        if (r < 0)
-                name = g_ascii_strdown(s->value, -1);
-        if (r != 0)
-                warned = setting_warning(s, "%s", why);
+        warned = name_of(s, s->value, &name);
+        if (warned < 0)
+                return warned;
         r = add_access(s, t, t->names, name);
         return r < 0 ? r : warned;
 }

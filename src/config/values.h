@@ -31,6 +31,9 @@ extern const DirectiveType type_address, type_name, type_incoming, type_outgoing
  */
 bool lun_set_deferred(const TargetSpec *t, LunSpec *l, GPtrArray *problems);
 
+/* values-limit.c */
+extern const DirectiveType type_limit, type_initiator_limit;
+
 /* The halves that several types have in common. */
 void value_get_u32(const Directive *d, const void *object, GPtrArray *values);
 void value_clear_u32(const Directive *d, void *object);
@@ -43,5 +46,7 @@ void value_clear_text(const Directive *d, void *object);
 int setting_error(Setting *s, const char *format, ...) _printf_(2, 3);
 int setting_warning(Setting *s, const char *format, ...) _printf_(2, 3);
 void *setting_field(const Setting *s);
+/* An initiator as access lists name it: a name, an address, a prefix, or ALL. */
+int setting_initiator(Setting *s, const char *text, char **ret);
 /* Is word one of list, "a|b|c"? */
 bool word_in_list(const char *word, const char *list);

@@ -8,6 +8,8 @@
 #include "config/spec.h"
 #include "config/values.h"
 
+#include "base/addr.h"
+
 /* What holds across directives, and across targets. */
 
 /* ---- one target: LUN numbers ----------------------------------------------------------------- */
@@ -182,6 +184,40 @@ static bool unique_accounts(GPtrArray *accounts, const char *target, const char 
         return good;
 }
 
+static bool is_limited_in_vain(const TargetSpec *t, const InitiatorLimit *l)
+{
+        AddrPrefix prefix;
+
+        if (t->names->len == 0 || addr_prefix_parse(l->initiator, &prefix) == 0 ||
+            g_ptr_array_find_with_equal_func(t->names, "ALL", g_str_equal, NULL))
+                return false;
+        return !g_ptr_array_find_with_equal_func(t->names, l->initiator, g_str_equal, NULL);
+}
+
+/* Of one initiator there is one. */
+static bool verify_limits(const TargetSpec *t, GPtrArray *problems)
+{
+        bool good = true;
+
+        for (guint i = 0; i < t->limits->len; i++) {
+                const InitiatorLimit *l = t->limits->pdata[i];
+                const InitiatorLimit *first = target_spec_find_limit(t, l->initiator);
+
+                if (first != l) {
+                        g_autofree char *where = origin_format(first->at);
+
+                        problem_error(problems, l->at, t->name, "limit-initiator",
+                                      "\"%s\" has limits already, at %s", l->initiator, where);
+                        good = false;
+                } else if (is_limited_in_vain(t, l)) {
+                        problem_warning(problems, l->at, t->name, "limit-initiator",
+                                        "no initiator-name admits \"%s\": this has no effect",
+                                        l->initiator);
+                }
+        }
+        return good;
+}
+
 static void unique_texts(GPtrArray *texts)
 {
         g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
@@ -265,6 +301,7 @@ bool config_verify_target(TargetSpec *t, GPtrArray *problems)
         }
         unique_texts(t->addresses);
         unique_texts(t->names);
+        good &= verify_limits(t, problems);
         good &= unique_accounts(t->incoming, t->name, "incominguser", problems);
         if (t->outgoing && t->incoming->len == 0)
                 problem_warning(problems, t->outgoing->at, t->name, "outgoinguser",

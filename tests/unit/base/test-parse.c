@@ -57,6 +57,30 @@ static void test_size(void)
         g_assert_cmpint(parse_size("99999999999P", &v), ==, -ERANGE);
 }
 
+static void test_rate(void)
+{
+        static const struct {
+                const char *text;
+                uint64_t v;
+        } good[] = {
+                { "0", 0 },           { "500", 500 },          { "10k", 10000 },
+                { "10K", 10000 },     { "50M", 50000000 },     { "50MB", 50000000 },
+                { "64Ki", 64 * KIB }, { "64KiB", 64 * KIB },   { "1G", 1000000000 },
+                { "2Gi", 2 * GIB },   { "3T", 3000000000000 }, { "7B", 7 },
+        };
+        static const char *const wrong[] = { "",     "k",    "-1",  "1.5M", "1m",  "1Q",
+                                             "1ki ", "1kBi", "1 k", "1i",   "1kk", "1BB" };
+        uint64_t v;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
+                g_assert_cmpint(parse_rate(good[i].text, &v), ==, 0);
+                g_assert_cmpuint(v, ==, good[i].v);
+        }
+        for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++)
+                g_assert_cmpint(parse_rate(wrong[i], &v), ==, -EINVAL);
+        g_assert_cmpint(parse_rate("99999999999T", &v), ==, -ERANGE);
+}
+
 static void test_duration(void)
 {
         uint64_t v;
@@ -104,6 +128,7 @@ int main(int argc, char **argv)
         g_test_add_func("/parse/u64", test_u64);
         g_test_add_func("/parse/range", test_range);
         g_test_add_func("/parse/size", test_size);
+        g_test_add_func("/parse/rate", test_rate);
         g_test_add_func("/parse/duration", test_duration);
         g_test_add_func("/parse/bool", test_bool);
         g_test_add_func("/log/ratelimit", test_ratelimit);
