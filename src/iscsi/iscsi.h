@@ -78,6 +78,15 @@ typedef struct IscsiAcl {
         size_t n_names;
 } IscsiAcl;
 
+/* What initiators may do together, by name (lower case) or, if that is NULL, by address. Of several
+ * that match a session that of its name limits it, and that of its address with the longest prefix.
+ */
+typedef struct IscsiThrottle {
+        char *name;
+        AddrPrefix address;
+        Throttle *throttle; /* referenced */
+} IscsiThrottle;
+
 /* What iscsi_target_new() copies. Strings and arrays are the caller's, for the call. */
 typedef struct IscsiTargetConfig {
         const char *name, *alias;
@@ -90,6 +99,8 @@ typedef struct IscsiTargetConfig {
         size_t n_incoming;
         const IscsiAccount *outgoing; /* mutual CHAP; NULL: none */
         LunMap *luns;                 /* referenced */
+        const IscsiThrottle *throttles;
+        size_t n_throttles;
 } IscsiTargetConfig;
 
 int iscsi_target_new(const IscsiTargetConfig *config, IscsiTarget **ret);

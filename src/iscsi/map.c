@@ -69,6 +69,37 @@ static void acl_done(IscsiAcl *acl)
         free(acl->addresses);
 }
 
+static bool throttles_copy(const IscsiTargetConfig *config, IscsiTarget *t)
+{
+        if (config->n_throttles == 0)
+                return true;
+        t->throttles = calloc(config->n_throttles, sizeof(*t->throttles));
+        if (!t->throttles)
+                return false;
+        for (; t->n_throttles < config->n_throttles; t->n_throttles++) {
+                const IscsiThrottle *from = &config->throttles[t->n_throttles];
+                IscsiThrottle *to = &t->throttles[t->n_throttles];
+
+                *to = (IscsiThrottle){ .address = from->address };
+                if (from->name) {
+                        to->name = dup_lower(from->name);
+                        if (!to->name)
+                                return false;
+                }
+                to->throttle = throttle_ref(from->throttle);
+        }
+        return true;
+}
+
+static void throttles_done(IscsiTarget *t)
+{
+        for (size_t i = 0; i < t->n_throttles; i++) {
+                free(t->throttles[i].name);
+                throttle_unref(t->throttles[i].throttle);
+        }
+        free(t->throttles);
+}
+
 int iscsi_target_new(const IscsiTargetConfig *config, IscsiTarget **ret)
 {
         _cleanup_(iscsi_target_unrefp) IscsiTarget *t = calloc(1, sizeof(*t));
@@ -89,7 +120,7 @@ int iscsi_target_new(const IscsiTargetConfig *config, IscsiTarget **ret)
                 if (!t->alias)
                         return -ENOMEM;
         }
-        if (!acl_copy(&config->acl, &t->acl) ||
+        if (!acl_copy(&config->acl, &t->acl) || !throttles_copy(config, t) ||
             !dup_array((void *)config->incoming, config->n_incoming, sizeof(*config->incoming),
                        &t->incoming) ||
             !dup_array((void *)config->outgoing, config->outgoing != NULL,
@@ -111,6 +142,7 @@ IscsiTarget *iscsi_target_unref(IscsiTarget *t)
         if (!t || __atomic_sub_fetch(&t->ref, 1, __ATOMIC_ACQ_REL) > 0)
                 return NULL;
         lun_map_unref(t->luns);
+        throttles_done(t);
         acl_done(&t->acl);
         accounts_free(t->incoming, t->n_incoming);
         accounts_free(t->outgoing, 1);
@@ -132,6 +164,26 @@ AclVerdict acl_check(const IscsiAcl *acl, const char *initiator, const SockAddr 
         for (size_t i = 0; i < acl->n_addresses && !address; i++)
                 address = addr_prefix_match(&acl->addresses[i], peer);
         return !name ? ACL_NAME : !address ? ACL_ADDRESS : ACL_ADMITTED;
+}
+
+void target_throttles(const IscsiTarget *t, const char *initiator, const SockAddr *peer,
+                      Throttle *ret[NEXUS_THROTTLES])
+{
+        const IscsiThrottle *nearest = NULL;
+
+        ret[0] = ret[1] = NULL;
+        for (size_t i = 0; i < t->n_throttles; i++) {
+                const IscsiThrottle *l = &t->throttles[i];
+
+                if (l->name && STREQ(l->name, initiator))
+                        ret[0] = l->throttle;
+                else if (!l->name && addr_prefix_match(&l->address, peer) &&
+                         (!nearest || nearest->address.family == AF_UNSPEC ||
+                          l->address.length > nearest->address.length))
+                        nearest = l;
+        }
+        if (nearest)
+                ret[1] = nearest->throttle;
 }
 
 static uint32_t hash_name(const char *name)

@@ -25,8 +25,18 @@ static void name_ports(Session *s, uint16_t tpgt)
         (void)snprintf(s->target_port, sizeof(s->target_port), "%s,t,0x%04x", s->info.target, tpgt);
 }
 
+void session_throttle(Session *s)
+{
+        Throttle *throttles[NEXUS_THROTTLES];
+
+        target_throttles(s->target, s->info.initiator, &s->conn->peer, throttles);
+        scsi_nexus_set_throttles(&s->nexus, throttles);
+}
+
 static int open_nexus(Session *s, Conn *c)
 {
+        int r;
+
         name_ports(s, s->target->tpgt);
         s->nexus = (ScsiNexus){ .worker = c->worker->scsi,
                                 .initiator_port = s->initiator_port,
@@ -34,7 +44,10 @@ static int open_nexus(Session *s, Conn *c)
                                 .target_name = s->target->name,
                                 .relative_port = s->target->tpgt,
                                 .protocol = 5 };
-        return scsi_nexus_open(&s->nexus, s->target->luns);
+        r = scsi_nexus_open(&s->nexus, s->target->luns);
+        if (r >= 0)
+                session_throttle(s);
+        return r;
 }
 
 /* Ascending by id; the registrar counts up, so the place is near the end. */

@@ -166,6 +166,8 @@ void worker_check_shutdown(IscsiWorker *w);
 /* session.c: full feature phase */
 int session_new(Conn *c, const IscsiClaim *claim, Session **ret);
 Session *session_free(Session *s);
+/* Applies the limits that its target has for its initiator. */
+void session_throttle(Session *s);
 /* Ends the session of c, with an event (once): closes the nexus; the connection goes on until its
  * owner closes it. */
 void session_end(Conn *c, IscsiEventKind kind, const char *reason);
@@ -201,6 +203,8 @@ struct IscsiTarget {
         size_t n_incoming;
         IscsiAccount *outgoing;
         LunMap *luns;
+        IscsiThrottle *throttles;
+        size_t n_throttles;
 };
 
 struct IscsiMap {
@@ -218,4 +222,7 @@ struct IscsiMap {
 };
 
 typedef enum AclVerdict { ACL_ADMITTED, ACL_NAME, ACL_ADDRESS } AclVerdict;
+/* The throttles that hold for an initiator, borrowed; NULL where there is none. */
+void target_throttles(const IscsiTarget *t, const char *initiator, const SockAddr *peer,
+                      Throttle *ret[NEXUS_THROTTLES]);
 AclVerdict acl_check(const IscsiAcl *acl, const char *initiator, const SockAddr *peer);

@@ -101,6 +101,7 @@ static void follow_target(Session *s, IscsiTarget *t)
         iscsi_target_ref(t);
         iscsi_target_unref(s->target);
         s->target = t;
+        session_throttle(s);
 }
 
 void iscsi_worker_set_map(IscsiWorker *w, IscsiMap *map)

@@ -266,6 +266,27 @@ int scsi_nexus_open(ScsiNexus *nexus, LunMap *map)
         return 0;
 }
 
+void scsi_nexus_set_throttles(ScsiNexus *nexus, Throttle *const throttles[NEXUS_THROTTLES])
+{
+        memcpy(fake.throttles, throttles, sizeof(fake.throttles));
+        fake.n_throttled++;
+}
+
+/* A throttle is whatever a test says; what counts is who holds it. */
+Throttle *throttle_ref(Throttle *t)
+{
+        if (t)
+                ++*(int *)(void *)t;
+        return t;
+}
+
+Throttle *throttle_unref(Throttle *t)
+{
+        if (t)
+                --*(int *)(void *)t;
+        return NULL;
+}
+
 int scsi_nexus_remap(ScsiNexus *nexus, LunMap *map)
 {
         lun_map_unref(nexus->map);

@@ -29,7 +29,9 @@ typedef struct FakeScsi {
         unsigned n_live;  /* not released */
         Tmf *tmf;
         TmfFunction last_tmf;
-        TmfResponse tmf_response; /* for all but ABORT TASK */
+        TmfResponse tmf_response;             /* for all but ABORT TASK */
+        Throttle *throttles[NEXUS_THROTTLES]; /* of the nexus that was last told */
+        unsigned n_throttled;
         uint8_t last_cdb[CDB_MAX];
         uint16_t last_cdb_length;
 } FakeScsi;

@@ -218,6 +218,54 @@ static void test_target_changes(gconstpointer data)
         world_done(&w);
 }
 
+/* Which limits a session has: of its name, and of its address with the longest prefix. */
+static void test_throttles(gconstpointer data)
+{
+        int users[5] = { 0 };
+        IscsiThrottle throttles[5] = {
+                { .name = (char *)"iqn.2001-04.org.example:another" },
+                { .name = NULL },
+                { .name = NULL },
+                { .name = NULL },
+                { .name = (char *)INITIATOR },
+        };
+        static const char *const prefixes[] = { NULL, "10.0.0.0/24", "ALL", "10.0.0.0/28" };
+        World w;
+        Peer *p;
+
+        world_init(&w, NULL);
+        for (unsigned i = 0; i < ELEMENTSOF(throttles); i++) {
+                throttles[i].throttle = (Throttle *)(void *)&users[i];
+                if (i > 0 && i < 4)
+                        g_assert_cmpint(addr_prefix_parse(prefixes[i], &throttles[i].address), ==,
+                                        0);
+        }
+        w.target.throttles = throttles;
+        w.target.n_throttles = ELEMENTSOF(throttles);
+        world_map(&w);
+        p = peer_new(&w, kind(data));
+        peer_login(p, NULL);
+        g_assert_cmpuint(fake.n_throttled, ==, 1);
+        g_assert_true(fake.throttles[0] == throttles[4].throttle);
+        g_assert_true(fake.throttles[1] == throttles[3].throttle);
+        /* others, while it is logged in */
+        w.target.n_throttles = 3;
+        world_map(&w);
+        g_assert_cmpuint(fake.n_throttled, ==, 2);
+        g_assert_null(fake.throttles[0]);
+        g_assert_true(fake.throttles[1] == throttles[1].throttle);
+        throttles[1].name = (char *)"iqn.2001-04.org.example:third";
+        world_map(&w);
+        g_assert_true(fake.throttles[1] == throttles[2].throttle);
+        w.target.n_throttles = 0;
+        world_map(&w);
+        g_assert_null(fake.throttles[1]);
+        peer_expect_nothing(p);
+        world_done(&w);
+        for (unsigned i = 0; i < ELEMENTSOF(users); i++)
+                g_assert_cmpint(users[i], ==, 0);
+}
+
 static void on_shutdown(void *userdata)
 {
         ++*(unsigned *)userdata;
@@ -494,6 +542,7 @@ int main(int argc, char **argv)
                 { "logout-order", test_logout_order },
                 { "end-session", test_end_session },
                 { "target-changes", test_target_changes },
+                { "throttles", test_throttles },
                 { "shutdown", test_shutdown },
                 { "stream-breaks", test_stream_breaks },
                 { "send-targets", test_send_targets },
