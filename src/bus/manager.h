@@ -111,6 +111,7 @@ typedef struct UnitInfo {
         bool prevented, write_protected; /* by initiators: removal of the medium, and SWP */
         const char *scsi_id, *serial, *vendor, *product, *revision, *naa; /* naa as hex */
         uint64_t reads, writes, others, read_bytes, write_bytes, errors, in_flight, ghosts;
+        uint64_t throttled, throttled_usec; /* commands that waited for a limit, and how long */
 } UnitInfo;
 
 typedef struct UnitMapping {

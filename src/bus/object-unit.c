@@ -116,6 +116,8 @@ GETTER(get_statistics)
                 { "errors", u->errors },
                 { "in-flight", u->in_flight },
                 { "ghosts", u->ghosts },
+                { "throttled", u->throttled },
+                { "throttled-usec", u->throttled_usec },
         };
         int r = sd_bus_message_open_container(reply, 'a', "{st}");
 

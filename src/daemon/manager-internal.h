@@ -25,12 +25,20 @@ typedef struct Mapping {
         Unit *unit;
 } Mapping;
 
+/* Limits of an initiator, and what the workers make of them. */
+typedef struct TargetThrottle {
+        char *initiator;
+        LimitSpec limits;
+        Throttle *throttle;
+} TargetThrottle;
+
 /* A target as it runs, or as it is about to (Edit.builds). */
 struct Target {
         char *name;
         uint32_t tid;
         Mapping *maps; /* ascending lun */
         size_t n_maps;
+        GArray *throttles; /* TargetThrottle; NULL before it is built */
         IscsiTarget *iscsi;
         unsigned n_sessions;
 };
@@ -146,6 +154,15 @@ Target *target_free(Target *t); /* gives up its units */
 void target_own_units(Target *t, const Target *other, bool own);
 /* (Re)makes t->iscsi from spec and the units of t->maps. */
 int target_build(Manager *m, Target *t, const TargetSpec *spec);
+
+/* ---- manager-limit.c ------------------------------------------------------------------------- */
+
+/* *ret is NULL if nothing is limited. */
+int throttle_make(Manager *m, const LimitSpec *limits, Throttle **ret);
+/* TargetThrottle; those that the running target of that name has with the same limits are kept. */
+int target_throttles_make(Manager *m, const TargetSpec *spec, GArray **ret);
+/* The same for iscsi_target_new(): strings and throttles are borrowed, the array is to be freed. */
+IscsiThrottle *target_throttles_config(const GArray *all);
 /* The map of everything in m->targets, with over (name -> Target, NULL value: gone) in place of
  * those of the same name. */
 int targets_map(Manager *m, GHashTable *over, const Desired *d, IscsiMap **ret);

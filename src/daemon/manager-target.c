@@ -21,6 +21,8 @@ Target *target_free(Target *t)
         for (size_t i = 0; i < t->n_maps; i++)
                 unit_release(t->maps[i].unit);
         iscsi_target_unref(t->iscsi);
+        if (t->throttles)
+                g_array_unref(t->throttles);
         g_free(t->maps);
         g_free(t->name);
         g_free(t);
@@ -33,6 +35,7 @@ typedef struct TargetParts {
         IscsiTargetConfig config;
         IscsiAccount *incoming, outgoing;
         AddrPrefix *addresses;
+        IscsiThrottle *throttles;
 } TargetParts;
 
 static void target_parts_clear(TargetParts *p)
@@ -43,6 +46,7 @@ static void target_parts_clear(TargetParts *p)
         explicit_bzero(&p->outgoing, sizeof(p->outgoing));
         g_free(p->incoming);
         g_free(p->addresses);
+        g_free(p->throttles);
 }
 
 static int account_make(const AccountSpec *spec, IscsiAccount *ret, char *reterr, size_t size)
@@ -200,21 +204,34 @@ int target_build(Manager *m, Target *t, const TargetSpec *spec)
 {
         TargetParts parts = { 0 };
         IscsiTarget *built = NULL;
+        GArray *throttles = NULL;
         char text[256];
         int r;
 
         r = parts_make(spec, &parts, text, sizeof(text));
         parts.config.id = t->tid;
         if (r >= 0)
+                r = target_throttles_make(m, spec, &throttles);
+        if (r >= 0) {
+                parts.throttles = target_throttles_config(throttles);
+                parts.config.throttles = parts.throttles;
+                parts.config.n_throttles = throttles->len;
                 r = luns_build(t, &parts.config.luns);
+        }
         if (r >= 0)
                 r = iscsi_target_new(&parts.config, &built);
         lun_map_unref(parts.config.luns);
         target_parts_clear(&parts);
-        if (r < 0)
+        if (r < 0) {
+                if (throttles)
+                        g_array_unref(throttles);
                 return r;
+        }
         iscsi_target_unref(t->iscsi);
         t->iscsi = built;
+        if (t->throttles)
+                g_array_unref(t->throttles);
+        t->throttles = throttles;
         return 0;
 }
 

@@ -411,6 +411,7 @@ bool lun_specs_compatible(const LunSpec *a, const LunSpec *b)
         copy->write_cache = a->write_cache;
         copy->readonly = a->readonly;
         copy->online = a->online;
+        copy->limits = a->limits;
         /* a disk in memory cannot grow in place */
         if (STREQ(a->bs_type, "null"))
                 copy->size = a->size;
@@ -480,6 +481,7 @@ int unit_need_lu(Unit *u)
         Engine *engine = u->manager->engine;
         g_autofree LuModePage *pages = NULL;
         LuConfig config;
+        int r;
 
         if (u->lu)
                 return 0;
@@ -488,8 +490,12 @@ int unit_need_lu(Unit *u)
         unit_mode_pages(u->spec, pages);
         config.mode_pages = pages;
         config.n_mode_pages = u->spec->mode_pages->len;
-        return lu_new(&config, served_store(u), engine_coordinator(engine, g_str_hash(u->uuid)),
-                      &u->lu);
+        r = throttle_make(u->manager, &u->spec->limits, &config.throttle);
+        if (r >= 0)
+                r = lu_new(&config, served_store(u),
+                           engine_coordinator(engine, g_str_hash(u->uuid)), &u->lu);
+        throttle_unref(config.throttle);
+        return r;
 }
 
 void unit_drop_lu(Unit *u)
@@ -497,6 +503,8 @@ void unit_drop_lu(Unit *u)
         if (u->lu)
                 g_ptr_array_add(u->manager->dropped, TAKE_PTR(u->lu));
 }
+
+static void unit_limit(Unit *u);
 
 void unit_update(Unit *u, const LunSpec *l)
 {
@@ -509,6 +517,8 @@ void unit_update(Unit *u, const LunSpec *l)
         if (u->lu && (old->readonly != l->readonly || old->write_cache != l->write_cache))
                 unit_change(u, u->lu, LU_CHANGE_STATE, NULL,
                             old->write_cache && !l->write_cache ? unit_flush : NULL);
+        if (u->lu && !limit_spec_equal(&old->limits, &l->limits))
+                unit_limit(u);
         if (u->store && reopen)
                 unit_reopen(u);
         else if (old->online != l->online)
@@ -524,6 +534,7 @@ typedef struct UnitChange {
         Unit *unit; /* NULL: nobody waits */
         LogicalUnit *lu;
         Store *store;
+        Throttle *throttle;
         void (*then)(Unit *u);
 } UnitChange;
 
@@ -535,15 +546,17 @@ static void on_unit_change(LuChange *change)
                 c->then(c->unit);
         lu_unref(c->lu);
         store_unref(c->store);
+        throttle_unref(c->throttle);
         unit_unref(c->unit);
         g_free(c);
 }
 
 static void change_lu(Manager *m, Unit *u, LogicalUnit *lu, LuChangeKind kind, Store *store,
-                      void (*then)(Unit *u))
+                      Throttle *throttle, void (*then)(Unit *u))
 {
         UnitChange *c = g_new0(UnitChange, 1);
 
+        c->throttle = c->change.throttle = throttle_ref(throttle);
         c->unit = u ? unit_ref(u) : NULL;
         c->lu = lu_ref(lu);
         c->store = store ? store_ref(store) : NULL;
@@ -565,7 +578,20 @@ static void change_lu(Manager *m, Unit *u, LogicalUnit *lu, LuChangeKind kind, S
 
 void unit_change(Unit *u, LogicalUnit *lu, LuChangeKind kind, Store *store, void (*then)(Unit *u))
 {
-        change_lu(u->manager, u, lu, kind, store, then);
+        change_lu(u->manager, u, lu, kind, store, NULL, then);
+}
+
+static void unit_limit(Unit *u)
+{
+        Throttle *throttle;
+        int r = throttle_make(u->manager, &u->spec->limits, &throttle);
+
+        if (r < 0) {
+                log_error("%s keeps the limits that it had: %s", unit_name(u), strerror(-r));
+                return;
+        }
+        change_lu(u->manager, u, u->lu, LU_CHANGE_LIMITS, NULL, throttle, NULL);
+        throttle_unref(throttle);
 }
 
 /* ---- publishing again ------------------------------------------------------------------------ */
@@ -597,7 +623,7 @@ static void on_republished(void *userdata, int r)
         for (guint i = 0; i < p->dropped->len; i++) {
                 LogicalUnit *lu = g_ptr_array_index(p->dropped, i);
 
-                change_lu(p->manager, NULL, lu, LU_CHANGE_RETIRE, NULL, NULL);
+                change_lu(p->manager, NULL, lu, LU_CHANGE_RETIRE, NULL, NULL, NULL);
                 lu_unref(lu);
         }
         g_ptr_array_unref(p->dropped);

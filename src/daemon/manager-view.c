@@ -201,6 +201,8 @@ int manager_unit(Manager *m, const char *uuid, UnitInfo *ret)
                 .errors = stats.errors,
                 .in_flight = stats.in_flight,
                 .ghosts = stats.ghosts,
+                .throttled = stats.throttled,
+                .throttled_usec = stats.throttled_ns / NSEC_PER_USEC,
         };
         return 0;
 }
