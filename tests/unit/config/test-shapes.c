@@ -97,7 +97,8 @@ static void test_nested(void)
                                          "    lun 15\n"
                                          "    bs-type aio\n"
                                          "    mode_page 8:0:18:0x10:0:0xff\n"
-                                         "    mode_page 0x1c:0:10:8\n"
+                                         "    mode_page 0x1c:0:10:4\n"
+                                         "    mode_page 28:0:10:8 # the later one counts\n"
                                          "    params thin_provisioning=1,rotation_rate=1\n"
                                          "  </backing-store>\n"
                                          "  <backing-store /dev/sdc>\n"
@@ -120,7 +121,7 @@ static void test_nested(void)
         g_assert_true(lun(&l, A, 2)->removable);
         g_assert_true(lun(&l, A, 15)->thin && lun(&l, A, 15)->rotation_rate == 1);
         g_assert_cmpuint(lun(&l, A, 15)->mode_pages->len, ==, 2); /* not those of the target */
-        g_assert_cmpstr(lun(&l, A, 15)->mode_pages->pdata[1], ==, "0x1c:0:10:8");
+        g_assert_cmpstr(lun(&l, A, 15)->mode_pages->pdata[1], ==, "28:0:10:8");
         g_assert_cmpuint(lun(&l, A, 1)->mode_pages->len, ==, 1);
         g_assert_cmpuint(lun(&l, A, 3)->block_size, ==, 4096);
         g_assert_true(lun(&l, A, 3)->direct && lun(&l, A, 3)->readonly);

@@ -114,7 +114,7 @@ static LunSpec *random_lun(uint16_t number)
         l->uuid = coin() ? g_uuid_string_random() : NULL;
         l->naa = coin() ? hex(32) : NULL;
         for (unsigned i = upto(2); i > 0; i--)
-                g_ptr_array_add(l->mode_pages, g_strdup_printf("0x1c:0:10:%u", upto(255)));
+                g_ptr_array_add(l->mode_pages, g_strdup_printf("0x1c:%u:10:%u", i, upto(255)));
         return l;
 }
 
