@@ -87,13 +87,13 @@ class Raw:
 
     # -- login --
     def login_pdu(self, keys, csg=1, nsg=3, transit=True, isid=b"\x80\x12\x34\x56\0\x01", tsih=0,
-                  cont=False, version=0):
+                  cont=False, version=0, cid=1):
         text = keys if isinstance(keys, bytes) else b"".join(
             f"{k}={v}".encode() + b"\0" for k, v in keys.items())
         flags = (0x80 if transit else 0) | (0x40 if cont else 0) | csg << 2 | (nsg if transit else 0)
         head = struct.pack(">BBBBB3s6sHI", LOGIN | IMMEDIATE, flags, version, version, 0,
                            len(text).to_bytes(3, "big"), isid, tsih, 0x10)
-        head += struct.pack(">HHII", 1, 0, self.cmdsn, self.statsn + 1) + b"\0" * 16
+        head += struct.pack(">HHII", cid, 0, self.cmdsn, self.statsn + 1) + b"\0" * 16
         self.send(head, text)
         return self.expect(LOGIN_RESPONSE)
 
