@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <endian.h>
 #include <pthread.h>
 
 #include "base/bytes.h"
@@ -104,8 +105,25 @@ uint64_t cdb_field(const uint8_t *cdb, CdbField f)
         }
 }
 
+/* The same in two words, for all of them at once: a command that is as it should be is the rule. */
+static bool cdb_is_clean(const ScsiOp *op, const uint8_t *cdb)
+{
+        uint64_t bits[2], usage[2];
+        unsigned length = op->cdb_length;
+
+        memcpy(bits, cdb, sizeof(bits));
+        memcpy(usage, op->usage, sizeof(usage));
+        bits[0] = htole64(bits[0] & ~usage[0]);
+        bits[1] = htole64(bits[1] & ~usage[1]);
+        if (length <= 8)
+                return bits[0] << 8 * (8 - length) == 0;
+        return bits[0] == 0 && bits[1] << 8 * (16 - length) == 0;
+}
+
 int cdb_check(const ScsiOp *op, const uint8_t *cdb, int *ret_byte, int *ret_bit)
 {
+        if (LIKELY(cdb_is_clean(op, cdb)))
+                return 0;
         for (unsigned i = 1; i < op->cdb_length; i++) {
                 uint8_t bad = (uint8_t)(cdb[i] & ~op->usage[i]);
 

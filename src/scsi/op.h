@@ -89,7 +89,7 @@ bool op_has_service_actions(const OpSet *set, uint8_t opcode) _pure_;
  * be written at all). */
 uint8_t op_usage(const ScsiOp *op, const LuSlot *slot, unsigned byte) _pure_;
 uint64_t cdb_field(const uint8_t *cdb, CdbField f) _pure_;
-/* 0, or -EINVAL with the place of the first bit that is not allowed. */
+/* 0, or -EINVAL with the place of the first bit that is not allowed. cdb: 16 bytes can be read. */
 int cdb_check(const ScsiOp *op, const uint8_t *cdb, int *ret_byte, int *ret_bit);
 
 /* handlers: inquiry.c, report.c, mode.c, reserve.c, */
