@@ -58,12 +58,13 @@ struct LoopLane {
 };
 
 typedef struct LoopOps {
-        uint64_t (*now)(Loop *loop); /* monotonic ns, read once per turn */
+        uint64_t (*now)(Loop *loop); /* monotonic ns, read once per turn and by refresh() */
         void (*post)(Loop *loop, LoopTask *task);
         void (*defer)(Loop *loop, LoopTask *task);
         void (*timer)(Loop *loop, LoopTimer *timer, uint64_t at);
         int (*io)(Loop *loop, LoopIo *io, uint32_t events);
         void (*job)(Loop *loop, LoopLane *lane, LoopJob *job);
+        void (*refresh)(Loop *loop); /* NULL: now() is never stale */
 } LoopOps;
 
 struct Loop {
@@ -74,6 +75,14 @@ struct Loop {
 static inline uint64_t loop_now(Loop *loop)
 {
         return loop->ops->now(loop);
+}
+
+/* Reads the clock: what comes after something that took time, such as a send, is not to be dated by
+ * the start of the turn. */
+static inline void loop_refresh(Loop *loop)
+{
+        if (loop->ops->refresh)
+                loop->ops->refresh(loop);
 }
 
 /* Any thread. Tasks of one poster run in the order in which they were posted. */

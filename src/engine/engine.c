@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <sys/sysinfo.h>
 
+#include "engine/collect.h"
 #include "engine/jobs.h"
 #include "engine/loop-epoll.h"
 #include "engine/socket.h"
@@ -317,18 +318,6 @@ unsigned engine_n_sessions(const Engine *e)
         return registrar_n_sessions(e->registrar);
 }
 
-typedef struct SessionsOp {
-        LoopTask task;
-        Engine *engine;
-        Control *control;
-        unsigned next; /* worker */
-        uint64_t after;
-        size_t max, n;
-        EngineSessions *done;
-        void *userdata;
-        IscsiSessionInfo infos[]; /* n found so far; from max on: what the next worker has */
-} SessionsOp;
-
 static int compare_sessions(const void *a, const void *b)
 {
         const IscsiSessionInfo *x = a, *y = b;
@@ -336,51 +325,59 @@ static int compare_sessions(const void *a, const void *b)
         return x->id < y->id ? -1 : x->id > y->id;
 }
 
-static void sessions_reply(LoopTask *task)
+static size_t find_sessions(Worker *w, const CollectFrom *from, void *rows, size_t max)
 {
-        SessionsOp *op = CONTAINER_OF(task, SessionsOp, task);
-
-        if (!control_closed(op->control))
-                op->done(op->userdata, op->infos, op->n);
-        (void)control_unref(op->control);
-        free(op);
+        return iscsi_worker_sessions(w->iscsi, from->id, rows, max);
 }
 
-static void sessions_run(LoopTask *task)
+static void deliver_sessions(CollectDone *done, void *userdata, const void *rows, size_t n)
 {
-        SessionsOp *op = CONTAINER_OF(task, SessionsOp, task);
-        Worker *w = &op->engine->workers[op->next++];
-        size_t found = iscsi_worker_sessions(w->iscsi, op->after, &op->infos[op->n], op->max);
-
-        op->n += found;
-        qsort(op->infos, op->n, sizeof(op->infos[0]), compare_sessions);
-        op->n = MIN(op->n, op->max);
-        if (op->next < op->engine->n_workers) {
-                loop_post(op->engine->workers[op->next].loop, task);
-        } else {
-                op->task.run = sessions_reply;
-                loop_post(control_loop(op->control), task);
-        }
+        ((EngineSessions *)done)(userdata, rows, n);
 }
 
 int engine_sessions(Engine *e, uint64_t after, size_t max, EngineSessions *done, void *userdata)
 {
-        SessionsOp *op;
+        static const CollectKind kind = { sizeof(IscsiSessionInfo), find_sessions, compare_sessions,
+                                          deliver_sessions };
 
         /* whoever wants all says a large number */
         max = MIN(max, (size_t)registrar_n_entries(e->registrar) + SESSIONS_SLACK);
-        op = calloc(1, sizeof(*op) + 2 * max * sizeof(op->infos[0]));
-        if (!op)
-                return -ENOMEM;
-        op->task.run = sessions_run;
-        op->engine = e;
-        op->control = control_ref(e->control);
-        op->after = after;
-        op->max = max;
-        op->done = done;
-        op->userdata = userdata;
-        loop_post(e->workers[0].loop, &op->task);
-        return 0;
+        return collect(&kind, e->workers, e->n_workers, &(CollectFrom){ after, 0 }, max,
+                       (CollectDone *)done, userdata);
+}
+
+static int compare_nexuses(const void *a, const void *b)
+{
+        const IscsiNexusStats *x = a, *y = b;
+
+        if (x->session != y->session)
+                return x->session < y->session ? -1 : 1;
+        return x->itl.lun < y->itl.lun ? -1 : x->itl.lun > y->itl.lun;
+}
+
+static size_t find_nexuses(Worker *w, const CollectFrom *from, void *rows, size_t max)
+{
+        return iscsi_worker_nexuses(w->iscsi, from->id, from->lun, rows, max);
+}
+
+static void deliver_nexuses(CollectDone *done, void *userdata, const void *rows, size_t n)
+{
+        ((EngineNexuses *)done)(userdata, rows, n);
+}
+
+int engine_nexuses(Engine *e, uint64_t session, uint32_t lun, size_t max, EngineNexuses *done,
+                   void *userdata)
+{
+        static const CollectKind kind = { sizeof(IscsiNexusStats), find_nexuses, compare_nexuses,
+                                          deliver_nexuses };
+
+        return collect(&kind, e->workers, e->n_workers, &(CollectFrom){ session, lun }, max,
+                       (CollectDone *)done, userdata);
+}
+
+void engine_worker_stats(const Engine *e, unsigned i, EngineWorkerStats *ret)
+{
+        worker_stats(&e->workers[i], ret);
 }
 
 typedef struct EndOp {

@@ -54,6 +54,17 @@ void engine_stop(Engine *e, uint64_t timeout_ns, void (*done)(void *userdata), v
 Engine *engine_free(Engine *e);
 
 unsigned engine_workers(const Engine *e);
+/* What the i-th worker did since it started. */
+typedef struct EngineWorkerStats {
+        uint64_t turns;  /* of its loop */
+        uint64_t sleeps; /* of them: it waited, and something woke it up */
+        uint64_t receives, sends, rx_bytes, tx_bytes;
+        uint64_t commands; /* SCSI commands that came */
+        uint64_t errors;   /* CHECK CONDITION but unit attention */
+        uint64_t busy_ns;  /* processor time, the kernel's included */
+} EngineWorkerStats;
+
+void engine_worker_stats(const Engine *e, unsigned i, EngineWorkerStats *ret);
 /* The loop that coordinates the i-th unit: spread over workers. */
 Loop *engine_coordinator(Engine *e, uint64_t key);
 
@@ -78,6 +89,10 @@ void engine_refuse(Engine *e, bool refuse);
  * that is freed after it. */
 typedef void EngineSessions(void *userdata, const IscsiSessionInfo *sessions, size_t n);
 int engine_sessions(Engine *e, uint64_t after, size_t max, EngineSessions *done, void *userdata);
+/* What sessions did at LUNs: from LUN lun of session on, by session and LUN, at most max. */
+typedef void EngineNexuses(void *userdata, const IscsiNexusStats *rows, size_t n);
+int engine_nexuses(Engine *e, uint64_t session, uint32_t lun, size_t max, EngineNexuses *done,
+                   void *userdata);
 unsigned engine_n_sessions(const Engine *e); /* normal sessions now */
 /* -ENOENT by done() if there is none. */
 int engine_end_session(Engine *e, uint64_t session, EngineDone *done, void *userdata);

@@ -17,6 +17,7 @@ typedef struct EpollLoop {
         int epoll_fd, wake_fd;
         uint64_t now;
         uint64_t spin, busy_at; /* ns; busy_at: the last turn that had something to do */
+        bool fresh; /* now was read by refresh() in this turn: nothing was done since but little */
         JobPool *jobs;
         bool kick_jobs, stop;
         uint64_t jobs_begun;  /* when it was last looked */
@@ -29,6 +30,8 @@ typedef struct EpollLoop {
         LoopTimer **heap;
         size_t n_heap, heap_size;
         LoopTimer *unsorted; /* armed when the heap could not grow: a chain through index */
+
+        LoopStats stats;
 
         struct epoll_event events[EVENTS_MAX];
         int n_events, at_event; /* at_event: the one that is being served */
@@ -50,6 +53,14 @@ static uint64_t clock_now(void)
 static uint64_t op_now(Loop *loop)
 {
         return epoll_loop(loop)->now;
+}
+
+static void op_refresh(Loop *loop)
+{
+        EpollLoop *l = epoll_loop(loop);
+
+        l->now = clock_now();
+        l->fresh = true;
 }
 
 /* ---- posted and deferred tasks ---- */
@@ -347,7 +358,7 @@ static int wait_time(EpollLoop *l)
 
         if (!timer)
                 return -1;
-        now = clock_now();
+        now = l->fresh ? l->now : clock_now();
         if (timer->at <= now)
                 return 0;
         ms = DIV_ROUND_UP(timer->at - now, NSEC_PER_MSEC);
@@ -371,12 +382,16 @@ void epoll_loop_turn(Loop *loop, bool may_sleep)
 
         if (may_sleep && l->now - l->busy_at >= l->spin && fall_asleep(l))
                 timeout = wait_time(l);
+        COUNTER_ADD(&l->stats, turns, 1);
+        if (timeout != 0)
+                COUNTER_ADD(&l->stats, sleeps, 1);
         n = epoll_wait(l->epoll_fd, l->events, EVENTS_MAX, timeout);
         l->n_events = MAX(n, 0); /* EINTR: a turn without events */
         l->at_event = -1;
         l->now = clock_now();
         if (n > 0 || inbox_has(l))
                 l->busy_at = l->now;
+        l->fresh = false;
         run_timers(l);
         run_ready(l);
         run_posted(l);
@@ -394,6 +409,14 @@ void epoll_loop_run(Loop *loop)
                 epoll_loop_turn(loop, true);
 }
 
+void epoll_loop_stats(const Loop *loop, LoopStats *ret)
+{
+        const EpollLoop *l = CONTAINER_OF(loop, EpollLoop, loop);
+
+        *ret = (LoopStats){ .turns = COUNTER_READ(&l->stats, turns),
+                            .sleeps = COUNTER_READ(&l->stats, sleeps) };
+}
+
 void epoll_loop_stop(Loop *loop)
 {
         epoll_loop(loop)->stop = true;
@@ -406,6 +429,7 @@ static const LoopOps epoll_loop_ops = {
         .timer = op_timer,
         .io = op_io,
         .job = op_job,
+        .refresh = op_refresh,
 };
 
 int epoll_loop_new(unsigned index, JobPool *jobs, Loop **ret)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
+#include "base/counter.h"
 #include "base/loop.h"
 #include "engine/jobs.h"
 
@@ -20,5 +21,11 @@ void epoll_loop_spin(Loop *loop, uint64_t ns);
 void epoll_loop_run(Loop *loop);
 /* One turn; may_sleep: waits for something to do first. */
 void epoll_loop_turn(Loop *loop, bool may_sleep);
+/* Any thread. */
+typedef struct LoopStats {
+        uint64_t turns;
+        uint64_t sleeps; /* of them: those that may have waited */
+} LoopStats;
+void epoll_loop_stats(const Loop *loop, LoopStats *ret);
 /* The loop's thread: run() returns at the end of this turn. */
 void epoll_loop_stop(Loop *loop);

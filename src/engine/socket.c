@@ -161,6 +161,7 @@ static void receive(Socket *s)
                 want = budget - iov_limit(iov, &n_iov, budget);
                 msg.msg_iovlen = n_iov;
                 n = recvmsg(s->io.fd, &msg, MSG_DONTWAIT);
+                COUNTER_ADD(&s->worker->traffic, receives, 1);
                 if (n < 0) {
                         if (errno == EAGAIN || errno == EINTR)
                                 break;
@@ -169,6 +170,7 @@ static void receive(Socket *s)
                 }
                 if (n == 0)
                         s->rx_eof = true;
+                COUNTER_ADD(&s->worker->traffic, rx_bytes, n);
                 conn_got(s->conn, (size_t)n);
                 budget -= MIN(budget, (size_t)n);
         } while ((size_t)n == want && budget > 0 && !conn_finished(s->conn));
@@ -221,6 +223,7 @@ static bool transmit(Socket *s)
                 if (total == 0)
                         break;
                 n = send_both(s, iov, n_iov, &file);
+                COUNTER_ADD(&s->worker->traffic, sends, 1);
                 if (n < 0) {
                         if (n == -EINTR)
                                 continue;
@@ -231,6 +234,8 @@ static bool transmit(Socket *s)
                         s->tx_blocked = true;
                         break;
                 }
+                COUNTER_ADD(&s->worker->traffic, tx_bytes, n);
+                loop_refresh(s->worker->loop); /* what is sent is timed until here */
                 conn_sent(s->conn, (size_t)n);
                 budget -= MIN(budget, (size_t)n);
                 if ((size_t)n < total || budget == 0)

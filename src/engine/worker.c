@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "engine/loop-epoll.h"
 #include "engine/socket.h"
@@ -86,6 +87,34 @@ static void scsi_event(void *userdata, const ScsiEvent *event)
         Worker *w = userdata;
 
         control_scsi_event(w->control, event);
+}
+
+/* ---- statistics ---- */
+
+static uint64_t thread_time(pthread_t thread)
+{
+        struct timespec ts;
+        clockid_t clock;
+
+        if (pthread_getcpuclockid(thread, &clock) != 0 || clock_gettime(clock, &ts) < 0)
+                return 0;
+        return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+void worker_stats(const Worker *w, EngineWorkerStats *ret)
+{
+        LoopStats loop;
+
+        epoll_loop_stats(w->loop, &loop);
+        *ret = (EngineWorkerStats){ .turns = loop.turns,
+                                    .sleeps = loop.sleeps,
+                                    .receives = COUNTER_READ(&w->traffic, receives),
+                                    .sends = COUNTER_READ(&w->traffic, sends),
+                                    .rx_bytes = COUNTER_READ(&w->traffic, rx_bytes),
+                                    .tx_bytes = COUNTER_READ(&w->traffic, tx_bytes),
+                                    .commands = iscsi_worker_commands(w->iscsi),
+                                    .errors = scsi_worker_errors(w->scsi),
+                                    .busy_ns = w->started ? thread_time(w->thread) : 0 };
 }
 
 /* ---- life ---- */

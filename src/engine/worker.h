@@ -7,10 +7,17 @@
 #include "engine/control.h"
 #include "engine/engine.h"
 #include "engine/jobs.h"
+#include "base/counter.h"
 #include "engine/registrar.h"
 
 /* One data-plane thread and what is its own. After worker_start() only that thread touches it, but
  * for what is constant from then on. */
+
+/* What went through the sockets of a worker; system calls count whether or not they moved
+ * something. Any thread may read (base/counter.h). */
+typedef struct WorkerTraffic {
+        uint64_t receives, sends, rx_bytes, tx_bytes;
+} WorkerTraffic;
 
 typedef struct Worker Worker;
 struct Worker {
@@ -21,6 +28,7 @@ struct Worker {
         IscsiWorker *iscsi;
         List sockets;  /* Socket.link */
         bool stopping; /* takes no connection any more */
+        WorkerTraffic traffic;
 
         /* shared, constant: */
         Worker *workers; /* all of them */
@@ -42,6 +50,9 @@ void worker_stop(Worker *w);
 /* Its thread has ended and nothing is pending; idempotent. false: stores still hold requests, and
  * with them buffers and the loop, which are left behind. */
 bool worker_done(Worker *w);
+
+/* Any thread; the thread of w has not been joined. */
+void worker_stats(const Worker *w, EngineWorkerStats *ret);
 
 /* RegistrarHost's part that needs workers. */
 void worker_claim_answered(LoopTask *task);

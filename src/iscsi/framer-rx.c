@@ -368,6 +368,7 @@ void conn_got(Conn *c, size_t n)
                 return;
         }
         c->rx_bytes += n;
+        scsi_worker_tick(c->worker->scsi);
         if (direct > 0 && advance_direct(f, direct) < 0)
                 return;
         consume(f, c->worker->scratch, n - direct);

@@ -462,6 +462,7 @@ void conn_sent(Conn *c, size_t n)
         Framer *f = framer_of(c);
 
         c->tx_bytes += n;
+        scsi_worker_tick(c->worker->scsi);
         f->sent += n;
         for (;;) {
                 TxItem *item = LIST_FIRST(&f->built, TxItem, link);

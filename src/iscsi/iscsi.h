@@ -223,6 +223,17 @@ void iscsi_worker_set_map(IscsiWorker *w, IscsiMap *map);
 int iscsi_worker_end_session(IscsiWorker *w, uint64_t session, const char *reason);
 /* Up to max sessions whose id is greater than after, ascending. */
 size_t iscsi_worker_sessions(IscsiWorker *w, uint64_t after, IscsiSessionInfo *ret, size_t max);
+/* What one session did at one LUN. */
+typedef struct IscsiNexusStats {
+        uint64_t session;
+        ItlStats itl;
+} IscsiNexusStats;
+
+/* Up to max, from LUN lun of session on, ascending by session and LUN. */
+size_t iscsi_worker_nexuses(IscsiWorker *w, uint64_t session, uint32_t lun, IscsiNexusStats *ret,
+                            size_t max);
+/* SCSI commands that came; any thread. */
+uint64_t iscsi_worker_commands(const IscsiWorker *w);
 /* Ends all sessions; done() when every nexus is closed. */
 void iscsi_worker_shutdown(IscsiWorker *w, void (*done)(void *userdata), void *userdata);
 

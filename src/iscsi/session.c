@@ -42,6 +42,7 @@ static int open_nexus(Session *s, Conn *c)
                                 .initiator_port = s->initiator_port,
                                 .target_port = s->target_port,
                                 .target_name = s->target->name,
+                                .session = s->info.id,
                                 .relative_port = s->target->tpgt,
                                 .protocol = 5 };
         r = scsi_nexus_open(&s->nexus, s->target->luns);

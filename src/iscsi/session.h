@@ -131,6 +131,7 @@ struct IscsiWorker {
         LoopTask ready_task;
         Budget early_budget;
         BufferPool *early;
+        uint64_t n_commands; /* readable by all */
         uint8_t *scratch;
         size_t scratch_size;
 };

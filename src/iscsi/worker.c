@@ -153,6 +153,37 @@ size_t iscsi_worker_sessions(IscsiWorker *w, uint64_t after, IscsiSessionInfo *r
         return n;
 }
 
+size_t iscsi_worker_nexuses(IscsiWorker *w, uint64_t session, uint32_t lun, IscsiNexusStats *ret,
+                            size_t max)
+{
+        ItlStats page[64];
+        size_t n = 0;
+
+        LIST_FOREACH (s, &w->sessions, Session, link) {
+                uint32_t first = s->info.id == session ? lun : 0;
+                size_t got = ELEMENTSOF(page);
+
+                if (s->info.id < session || !s->nexus_open || s->state != SESSION_LOGGED_IN)
+                        continue;
+                while (got == ELEMENTSOF(page) && n < max) {
+                        got = scsi_nexus_stats(&s->nexus, first, page,
+                                               MIN(max - n, ELEMENTSOF(page)));
+                        for (size_t i = 0; i < got; i++)
+                                ret[n++] = (IscsiNexusStats){ s->info.id, page[i] };
+                        if (got > 0)
+                                first = page[got - 1].lun + 1u;
+                }
+                if (n == max)
+                        break;
+        }
+        return n;
+}
+
+uint64_t iscsi_worker_commands(const IscsiWorker *w)
+{
+        return COUNTER_READ(w, n_commands);
+}
+
 void worker_check_shutdown(IscsiWorker *w)
 {
         void (*done)(void *) = w->shutdown_done;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
+#include "base/counter.h"
 #include "scsi/op.h"
 #include "scsi/scsi.h"
 #include "scsi/sense.h"
@@ -162,15 +163,13 @@ void coord_slot_drained(LogicalUnit *lu);
 
 /* ---- logical unit (lu.c) ------------------------------------------------------------------- */
 
-/* Written by one worker, read by anybody (relaxed). */
+/* Written by one worker, read by anybody (base/counter.h). */
 typedef struct LuCounters {
         uint64_t reads, writes, others, read_bytes, write_bytes, errors;
         uint64_t in_flight, ghosts, throttled, throttled_ns;
         size_t ghost_bytes; /* of their buffers; the worker's own */
+        LuLatency *latency; /* made with the first channel: NULL until then (acquire) */
 } LuCounters;
-
-#define COUNTER_ADD(counters, field, v) \
-        __atomic_store_n(&(counters)->field, (counters)->field + (uint64_t)(v), __ATOMIC_RELAXED)
 
 struct LogicalUnit {
         unsigned ref; /* atomic */
@@ -219,6 +218,8 @@ struct ScsiWorker {
         Loop *loop;
         BufferPool *buffers;
         ScsiLimits limits;
+        uint64_t now;      /* of scsi_worker_tick() */
+        uint64_t n_errors; /* readable by all */
         ScsiHost host;
         StoreHost *stores;
         const OpSet *controller_ops;
@@ -254,6 +255,7 @@ typedef struct Itl {
         bool throttled; /* the unit or the nexus has a valve */
         Flow *flows[2]; /* what waits at the unit's */
         CoordOp *gone;  /* coord_nexus_gone, made before the nexus gets something to give up */
+        ItlCounters counters; /* the worker's own */
         List slot_link;
 } Itl;
 
@@ -273,7 +275,7 @@ struct LuSlot {
         unsigned n_tasks;
         unsigned n_ordered; /* ORDERED tasks in waiting */
         unsigned n_loans;   /* tasks whose Data-In the store still has */
-        unsigned refs;      /* I_T_L nexuses, operations */
+        unsigned refs;      /* I_T_L nexuses, operations, tasks whose latency is not known yet */
         List tasks;         /* DATA_OUT, RUNNING */
         List waiting;       /* GATED, by arrival */
         List itls;
@@ -292,7 +294,11 @@ struct LuSlot {
 };
 
 LuSlot *slot_get(ScsiWorker *w, LogicalUnit *lu); /* a reference, or NULL: no memory */
-LuSlot *slot_unref(LuSlot *slot);
+LuSlot *slot_gone(LuSlot *slot);                  /* nobody has a reference any more */
+static inline LuSlot *slot_unref(LuSlot *slot)
+{
+        return !slot || LIKELY(--slot->refs > 0) ? NULL : slot_gone(slot);
+}
 static inline LuSlot *slot_ref(LuSlot *slot)
 {
         slot->refs++;
@@ -403,6 +409,12 @@ void io_detach(Task *task);
 static inline const uint8_t *task_cdb(const Task *task)
 {
         return task->long_cdb ? task->long_cdb : task->cdb;
+}
+
+/* Bytes that a command that transfers asks to read. */
+static inline uint64_t task_read_bytes(const Task *task)
+{
+        return min_u64(task->blocks << task->slot->lu->block_shift, task->in_expected);
 }
 
 Run task_sense(Task *task, Sense sense);

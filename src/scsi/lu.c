@@ -126,8 +126,11 @@ LogicalUnit *lu_unref(LogicalUnit *lu)
                 return NULL;
         /* slots, operations and ghosts hold references: there are none */
         coordinator_done(lu);
-        for (unsigned i = 0; i < ELEMENTSOF(lu->counters); i++)
+        for (unsigned i = 0; i < ELEMENTSOF(lu->counters); i++) {
+                if (lu->counters[i])
+                        free(lu->counters[i]->latency);
                 free(lu->counters[i]);
+        }
         lu_pages_done(lu);
         free(lu->name);
         free(lu);
@@ -139,8 +142,6 @@ const LuConfig *lu_config(const LogicalUnit *lu)
         return &lu->config;
 }
 
-#define LOAD(counters, field) __atomic_load_n(&(counters)->field, __ATOMIC_RELAXED)
-
 void lu_stats(const LogicalUnit *lu, LuStats *ret)
 {
         *ret = (LuStats){};
@@ -149,16 +150,31 @@ void lu_stats(const LogicalUnit *lu, LuStats *ret)
 
                 if (!c)
                         continue;
-                ret->reads += LOAD(c, reads);
-                ret->writes += LOAD(c, writes);
-                ret->others += LOAD(c, others);
-                ret->read_bytes += LOAD(c, read_bytes);
-                ret->write_bytes += LOAD(c, write_bytes);
-                ret->errors += LOAD(c, errors);
-                ret->in_flight += LOAD(c, in_flight);
-                ret->ghosts += LOAD(c, ghosts);
-                ret->throttled += LOAD(c, throttled);
-                ret->throttled_ns += LOAD(c, throttled_ns);
+                ret->reads += COUNTER_READ(c, reads);
+                ret->writes += COUNTER_READ(c, writes);
+                ret->others += COUNTER_READ(c, others);
+                ret->read_bytes += COUNTER_READ(c, read_bytes);
+                ret->write_bytes += COUNTER_READ(c, write_bytes);
+                ret->errors += COUNTER_READ(c, errors);
+                ret->in_flight += COUNTER_READ(c, in_flight);
+                ret->ghosts += COUNTER_READ(c, ghosts);
+                ret->throttled += COUNTER_READ(c, throttled);
+                ret->throttled_ns += COUNTER_READ(c, throttled_ns);
+        }
+}
+
+void lu_latency(const LogicalUnit *lu, LuLatency *ret)
+{
+        *ret = (LuLatency){};
+        for (unsigned i = 0; i < ELEMENTSOF(lu->counters); i++) {
+                const LuCounters *c = __atomic_load_n(&lu->counters[i], __ATOMIC_ACQUIRE);
+                const LuLatency *latency =
+                        c ? __atomic_load_n(&c->latency, __ATOMIC_ACQUIRE) : NULL;
+
+                if (!latency)
+                        continue;
+                times_merge(&ret->read, &latency->read);
+                times_merge(&ret->write, &latency->write);
         }
 }
 

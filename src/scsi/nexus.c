@@ -208,6 +208,7 @@ static void keep_itl(Itl *to, Itl *from)
 {
         to->ua = from->ua;
         to->prevents = from->prevents;
+        to->counters = from->counters;
         to->gone = TAKE_PTR(from->gone);
         memcpy(to->flows, from->flows, sizeof(to->flows));
 }
@@ -259,6 +260,51 @@ int scsi_nexus_remap(ScsiNexus *nexus, LunMap *map)
         nexus->map = map;
         return 0;
 }
+
+/* ---- statistics ---------------------------------------------------------------------------- */
+
+static ItlStats *find_stats(ItlStats *stats, size_t n, uint16_t lun)
+{
+        for (size_t low = 0, high = n; low < high;) {
+                size_t mid = (low + high) / 2;
+
+                if (stats[mid].lun == lun)
+                        return &stats[mid];
+                if (stats[mid].lun < lun)
+                        low = mid + 1;
+                else
+                        high = mid;
+        }
+        return NULL;
+}
+
+size_t scsi_nexus_stats(const ScsiNexus *nexus, uint32_t first, ItlStats *ret, size_t max)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < nexus->n_itls && n < max; i++) {
+                const Itl *itl = &nexus->itls[i];
+
+                if (itl->slot && itl->lun >= first)
+                        ret[n++] = (ItlStats){ .lun = itl->lun, .done = itl->counters };
+        }
+        LIST_FOREACH (task, &nexus->tasks, Task, nexus_link) {
+                ItlStats *s = task->slot ? find_stats(ret, n, task->itl->lun) : NULL;
+
+                if (!s || !task->op || !(task->op->flags & OP_TRANSFER))
+                        continue;
+                if (task->op->flags & OP_WRITES) {
+                        s->writes++;
+                        s->write_bytes += task->out_want;
+                } else {
+                        s->reads++;
+                        s->read_bytes += task_read_bytes(task);
+                }
+        }
+        return n;
+}
+
+/* ---- the end ------------------------------------------------------------------------------- */
 
 static void run_closed(LoopTask *task)
 {

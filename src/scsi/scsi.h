@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/base.h"
+#include "base/histogram.h"
 #include "base/list.h"
 #include "base/loop.h"
 #include "base/pool.h"
@@ -128,7 +129,9 @@ struct Task {
 
         /* scsi's own: */
         TaskState state;
-        List slot_link; /* in its slot's or worker's list */
+        uint64_t since;         /* ns: the batch it came with */
+        TimeHistogram *latency; /* complete: where its time is to be counted, in slot; or NULL */
+        List slot_link;         /* in its slot's or worker's list */
         List nexus_link;
         const struct ScsiOp *op;
         LuSlot *slot; /* NULL: no unit at that LUN, or the controller */
@@ -253,6 +256,7 @@ struct ScsiNexus {
         const char *initiator_port; /* "iqn...,i,0x..." (SPC-4 7.6.4.5), the transport's, stable */
         const char *target_port;    /* "iqn...,t,0x0001" */
         const char *target_name;
+        uint64_t session;       /* the transport's number of it, for who traces commands */
         uint16_t relative_port; /* relative target port identifier */
         uint8_t protocol;       /* SPC-4 table 477: 5 is iSCSI */
         /* scsi's own: */
@@ -370,6 +374,30 @@ typedef struct LuStats {
 
 void lu_stats(const LogicalUnit *lu, LuStats *ret);
 
+/* How long commands took that read or wrote and ended well: from the batch of bytes they came with
+ * (scsi_worker_tick()) until the transport had nothing of their answer left to send. So the time in
+ * gates, in the store and in our queues is in it, and the network's is not. */
+typedef struct LuLatency {
+        TimeHistogram read, write;
+} LuLatency;
+
+void lu_latency(const LogicalUnit *lu, LuLatency *ret); /* any thread */
+
+/* What one nexus did at one unit. lost: begun, then given up. */
+typedef struct ItlCounters {
+        uint64_t reads, writes, others, read_bytes, write_bytes, errors;
+        uint64_t lost_reads, lost_writes, lost_read_bytes, lost_write_bytes;
+} ItlCounters;
+
+typedef struct ItlStats {
+        uint16_t lun;
+        ItlCounters done;
+        uint64_t reads, writes, read_bytes, write_bytes; /* under way; bytes that they ask for */
+} ItlStats;
+
+/* Of the mapped LUNs from number first on, ascending, at most max; on the nexus' loop. */
+size_t scsi_nexus_stats(const ScsiNexus *nexus, uint32_t first, ItlStats *ret, size_t max);
+
 uint64_t lu_size(const LogicalUnit *lu); /* bytes; any thread */
 
 /* What initiators have asked for. */
@@ -414,6 +442,11 @@ typedef struct ScsiHost {
  * StoreHost on that loop. */
 int scsi_worker_new(Loop *loop, BufferPool *buffers, const ScsiLimits *limits, const ScsiHost *host,
                     ScsiWorker **ret);
+/* The transport says that a batch of bytes has come, or has gone out: it is loop_now() for the
+ * commands in it. */
+void scsi_worker_tick(ScsiWorker *w);
+/* Errors as in LuStats, of all units; any thread. */
+uint64_t scsi_worker_errors(const ScsiWorker *w);
 /* Every nexus is closed and the loop has run what they posted. Ghosts whose store still hangs are
  * left behind with all that they own: returns how many there are by then in *ret_ghosts (may be
  * NULL), and the process had better end. */

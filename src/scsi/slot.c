@@ -66,10 +66,8 @@ static void leave_done(CoordOp *op)
         lu_unref(lu);
 }
 
-LuSlot *slot_unref(LuSlot *slot)
+LuSlot *slot_gone(LuSlot *slot)
 {
-        if (!slot || --slot->refs > 0)
-                return NULL;
         /* a nexus that comes now gets another slot; this one only says good-bye */
         slot->lu->slots[slot->worker->loop->index] = NULL;
         loop_timer_cancel(slot->worker->loop, &slot->timer);
@@ -77,6 +75,18 @@ LuSlot *slot_unref(LuSlot *slot)
                 (CoordOp){ .kind = &coord_leave, .done = leave_done, .slot = slot, .ua = UA_NONE };
         coord_submit(&slot->membership, slot->lu, slot->worker->loop);
         return NULL;
+}
+
+/* Memory for times only where there is I/O: a target may have thousands of LUNs that are idle. */
+static bool slot_latency(LuSlot *slot)
+{
+        LuLatency *latency;
+
+        if (slot->counters->latency)
+                return true;
+        latency = calloc(1, sizeof(*latency));
+        __atomic_store_n(&slot->counters->latency, latency, __ATOMIC_RELEASE);
+        return latency != NULL;
 }
 
 static void channel_close(LoopTask *task)
@@ -102,7 +112,7 @@ Channel *slot_channel(LuSlot *slot)
 
         if (LIKELY(slot->channel != NULL))
                 return slot->channel;
-        if (!slot->state.store)
+        if (!slot->state.store || !slot_latency(slot))
                 return NULL;
         ch = calloc(1, sizeof(*ch));
         if (!ch)

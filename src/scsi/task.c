@@ -22,6 +22,13 @@ Run task_status(Task *task, ScsiStatus status)
         return RUN_DONE;
 }
 
+static void count_error(Task *task)
+{
+        COUNTER_ADD(task->slot->counters, errors, 1);
+        task->itl->counters.errors++;
+        COUNTER_ADD(task->slot->worker, n_errors, 1);
+}
+
 Run task_sense(Task *task, Sense sense)
 {
         bool descriptor = task->slot && (task->slot->state.mode & MODE_D_SENSE);
@@ -30,7 +37,7 @@ Run task_sense(Task *task, Sense sense)
         task->status = SCSI_CHECK_CONDITION;
         task->sense_length = sense_encode(&sense, descriptor, task->sense);
         if (task->slot && sense.key != SENSE_UNIT_ATTENTION)
-                COUNTER_ADD(task->slot->counters, errors, 1);
+                count_error(task);
         return RUN_DONE;
 }
 
@@ -265,18 +272,56 @@ static void leave(Task *task)
         list_remove(&task->nexus_link);
 }
 
-static void count(const Task *task)
+/* The latency is known when the transport releases the task; until then the slot has to stay. */
+static void count_transfer(Task *task, LuSlot *slot)
 {
-        LuCounters *c = task->slot->counters;
+        ItlCounters *itl = &task->itl->counters;
+        LuCounters *c = slot->counters;
+        LuLatency *latency = c->latency;
 
-        if (!(task->op->flags & OP_TRANSFER)) {
-                COUNTER_ADD(c, others, 1);
-        } else if (task->op->flags & OP_WRITES) {
+        if (task->op->flags & OP_WRITES) {
+                uint32_t bytes = task->data_ready ? task->out_want : 0;
+
                 COUNTER_ADD(c, writes, 1);
-                COUNTER_ADD(c, write_bytes, task->out_want);
+                COUNTER_ADD(c, write_bytes, bytes);
+                itl->writes++;
+                itl->write_bytes += bytes;
+                task->latency = latency ? &latency->write : NULL;
         } else {
+                uint32_t bytes = task->in_length;
+
                 COUNTER_ADD(c, reads, 1);
-                COUNTER_ADD(c, read_bytes, task->in_length);
+                COUNTER_ADD(c, read_bytes, bytes);
+                itl->reads++;
+                itl->read_bytes += bytes;
+                task->latency = latency ? &latency->read : NULL;
+        }
+        if (LIKELY(latency))
+                slot_ref(slot);
+}
+
+static void count(Task *task, LuSlot *slot)
+{
+        if (task->op->flags & OP_TRANSFER) {
+                count_transfer(task, slot);
+        } else {
+                COUNTER_ADD(slot->counters, others, 1);
+                task->itl->counters.others++;
+        }
+}
+
+static void count_lost(const Task *task)
+{
+        ItlCounters *itl = &task->itl->counters;
+
+        if (!(task->op->flags & OP_TRANSFER))
+                return;
+        if (task->op->flags & OP_WRITES) {
+                itl->lost_writes++;
+                itl->lost_write_bytes += task->out_want;
+        } else {
+                itl->lost_reads++;
+                itl->lost_read_bytes += task_read_bytes(task);
         }
 }
 
@@ -284,8 +329,8 @@ void task_finish(Task *task)
 {
         task->io = io_free(task->io);
         leave(task);
-        if (task->op && task->slot)
-                count(task);
+        if (LIKELY(task->op && task->slot))
+                count(task, task->slot);
         task->state = TASK_COMPLETE;
         task->ops->complete(task);
 }
@@ -297,6 +342,8 @@ bool task_give_up(Task *task, GiveUp how)
         if (ghost)
                 task_event(task, SCSI_EVENT_GHOST, 0);
         leave(task);
+        if (task->op && task->slot)
+                count_lost(task);
         if (how == GIVE_UP_COMPLETE) {
                 task->state = TASK_COMPLETE;
                 task->ops->complete(task);
@@ -308,9 +355,18 @@ bool task_give_up(Task *task, GiveUp how)
         return ghost;
 }
 
+static void take_time(Task *task)
+{
+        times_add(task->latency, task->nexus->worker->now - task->since);
+        task->latency = NULL;
+        slot_unref(task->slot);
+}
+
 void task_release(Task *task)
 {
         task_loan_end(task);
+        if (task->latency)
+                take_time(task);
         task->buffer = drop_buffer(task, task->buffer);
         task->in_buffer = drop_buffer(task, task->in_buffer);
         task->n_in_iov = 0;
@@ -625,6 +681,7 @@ static void reset(Task *task)
         task->slot = NULL;
         task->itl = NULL;
         task->io = NULL;
+        task->latency = NULL;
         task->lba = task->blocks = task->deadline_ns = 0;
         task->admitted = task->data_ready = task->go = task->older = task->delayed = false;
         task->stage = 0;
@@ -638,6 +695,7 @@ void task_submit(Task *task)
         LuSlot *slot;
 
         reset(task);
+        task->since = nexus->worker->now;
         list_append(&nexus->tasks, &task->nexus_link);
         task->itl = nexus_itl(nexus, lun_decode(task->lun));
         if (UNLIKELY(!task->itl)) {

@@ -36,6 +36,16 @@ int scsi_worker_new(Loop *loop, BufferPool *buffers, const ScsiLimits *limits, c
         return 0;
 }
 
+void scsi_worker_tick(ScsiWorker *w)
+{
+        w->now = loop_now(w->loop);
+}
+
+uint64_t scsi_worker_errors(const ScsiWorker *w)
+{
+        return COUNTER_READ(w, n_errors);
+}
+
 ScsiWorker *scsi_worker_free(ScsiWorker *w, unsigned *ret_ghosts)
 {
         if (ret_ghosts)

@@ -103,6 +103,17 @@ int iscsi_worker_end_session(IscsiWorker *w, uint64_t session, const char *reaso
         return -ENOENT;
 }
 
+size_t iscsi_worker_nexuses(IscsiWorker *w, uint64_t session, uint32_t lun, IscsiNexusStats *ret,
+                            size_t max)
+{
+        size_t n = 0;
+
+        LIST_FOREACH (c, &w->conns, Conn, link)
+                if (c->session >= session && n < max)
+                        ret[n++] = (IscsiNexusStats){ .session = c->session };
+        return n;
+}
+
 size_t iscsi_worker_sessions(IscsiWorker *w, uint64_t after, IscsiSessionInfo *ret, size_t max)
 {
         size_t n = 0;
@@ -397,4 +408,14 @@ LogicalUnit *lu_ref(LogicalUnit *lu)
 LogicalUnit *lu_unref(LogicalUnit *lu)
 {
         return NULL;
+}
+
+uint64_t scsi_worker_errors(const ScsiWorker *w)
+{
+        return 0;
+}
+
+uint64_t iscsi_worker_commands(const IscsiWorker *w)
+{
+        return 0;
 }

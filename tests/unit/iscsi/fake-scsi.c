@@ -313,3 +313,14 @@ void scsi_nexus_close(ScsiNexus *nexus, void (*closed)(ScsiNexus *nexus))
         nexus->close_task.run = on_close;
         loop_defer(fake.loop, &nexus->close_task);
 }
+
+/* ---- statistics ---- */
+
+void scsi_worker_tick(ScsiWorker *w)
+{
+}
+
+size_t scsi_nexus_stats(const ScsiNexus *nexus, uint32_t first, ItlStats *ret, size_t max)
+{
+        return 0;
+}

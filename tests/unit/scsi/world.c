@@ -180,6 +180,7 @@ static void finish(LoopTask *task)
 {
         Command *c = CONTAINER_OF(task, Command, finish);
 
+        scsi_worker_tick(c->task.nexus->worker);
         task_release(&c->task);
         if (c->free_when_over)
                 command_free(c);
@@ -260,6 +261,7 @@ static void submit(LoopTask *task)
 {
         Command *c = CONTAINER_OF(task, Command, submit);
 
+        scsi_worker_tick(c->task.nexus->worker);
         task_submit(&c->task);
 }
 
