@@ -16,7 +16,7 @@ import tgt  # noqa: E402
 
 FLOOD_MIB = 4  # of a flood that may pass between two commands of another connection
 SESSION_KIB = 16  # of memory that a silent session may take
-OTHER_THREADS = 4  # beside the workers: control, and jobs that were run
+THREADS = 32  # fewer, however many units: workers, control, some that run jobs
 
 
 def connections(server, counts, rounds, target="ram", depth=32, **options):

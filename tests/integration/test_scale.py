@@ -1,32 +1,100 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What large installations need: many targets, quickly and in little memory."""
+"""What large installations need, of what tests/bench/scale measures: as ratios, or in processor time and
+memory, so that a busy machine does not matter."""
 import os
 import sys
-import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+sys.path.insert(0, os.path.join(HERE, "..", "bench"))
+import benchlib  # noqa: E402
+import growth  # noqa: E402
+import proc  # noqa: E402
 import tgt  # noqa: E402
 from rawiscsi import Raw  # noqa: E402
 
+TARGET = benchlib.PREFIX + "ram"
+
+
+def daemon(directory, *args, directive=""):
+    text = (f"<target {TARGET}>\n  <backing-store NONE>\n    bs-type ram\n    size 256M\n"
+            f"  </backing-store>\n  initiator-address ALL\n  {directive}\n</target>\n")
+    return tgt.Daemon(directory, {"ram.conf": text}, args=args)
+
 
 def test_ten_thousand_targets():
-    with tgt.scratch() as d:
-        text = "".join(f"<target iqn.2026-01.org.example:t{i}>\n  <backing-store NONE>\n"
-                       "    bs-type null\n    size 1G\n  </backing-store>\n"
-                       "  initiator-address ALL\n</target>\n" for i in range(10000))
-        begin = time.monotonic()
-        with tgt.Daemon(d, {"many.conf": text}) as daemon:
-            seconds = time.monotonic() - begin
-            with open(f"/proc/{daemon.process.pid}/status") as f:
-                rss = int(next(x for x in f if x.startswith("VmRSS")).split()[1]) >> 10
-            print(f"# 10,000 targets: ready in {seconds:.1f} s, {rss} MiB")
-            raw = Raw(daemon.port).login(session="Discovery")
-            assert raw.send_targets().count(b"TargetName=") == 10000
-            raw.close()
-            url = daemon.url("iqn.2026-01.org.example:t9999")
-            assert "Peripheral" in tgt.run("iscsi-inq", url).stdout
-            assert rss < 150, f"{rss} MiB"
+    with tgt.scratch() as d, growth.many_units(d, 10000) as (server, seconds):
+        mib = proc.kib(server.process.pid, "Rss") >> 10
+        print(f"# 10,000 targets: ready in {seconds:.1f} s, {mib} MiB")
+        raw = Raw(server.port).login(session="Discovery")
+        assert raw.send_targets().count(b"TargetName=") == 10000
+        raw.close()
+        url = server.url("iqn.2026-01.org.example:t9999")
+        assert "Peripheral" in tgt.run("iscsi-inq", url).stdout
+        assert mib <= 100, f"{mib} MiB"
+        assert len(proc.workers_cpu_ns(server.process.pid)) == len(os.sched_getaffinity(0))
+        tgt.eventually(lambda: len(proc.threads_cpu_ns(server.process.pid)) < growth.THREADS, 30,
+                       "threads only for workers, and a few for jobs")
+
+
+def test_silent_sessions():
+    with tgt.scratch() as d, daemon(d) as server:
+        figures = growth.silent(server, TARGET, 1000, 3)
+        print(f"# {figures}")
+        assert figures["cpu_percent"] < 0.1
+        assert figures["kib"] <= growth.SESSION_KIB
+
+
+def test_silent_sessions_that_are_asked():
+    """NOPs five times as often as in the figure of tests/bench/scale, at no more than twice the cost."""
+    with tgt.scratch() as d, daemon(d, directive="nop_interval 1") as server:
+        figures = growth.silent(server, TARGET, 1000, 4)
+        print(f"# {figures}")
+        assert figures["answered"] > 3000
+        assert figures["cpu_percent"] < 5 * 0.5 * 2
+
+
+def test_connections_do_not_slow_one_another():
+    with tgt.scratch() as d, daemon(d, "--workers=2") as server:
+        benchlib.fill(server, "ram")
+        for read in (100, 0):
+            runs = growth.connections(server, (1, 8, 64), 4, read=read, time="300ms",
+                                      warmup="100ms")
+            one = benchlib.median(runs[1], "iops")
+            for n in (8, 64):  # on a quiet machine about twice as many
+                most = max(r["iops"] for r in runs[n])
+                print(f"# read {read} %: IOPS of {n} connections {most / one:.2f} of one's")
+                assert most > 0.7 * one, f"{n} connections: {most / one:.2f} of one's IOPS"
+
+
+def test_connections_get_equal_shares():
+    with tgt.scratch() as d, daemon(d, "--workers=1") as server:
+        benchlib.fill(server, "ram")
+        runs = growth.connections(server, (8,), 3, time="500ms", warmup="100ms")[8]
+        shares = [least / most for least, most in (r["connection_iops"] for r in runs)]
+        print(f"# least of most: {shares}")
+        assert max(shares) > 0.7
+
+
+def test_connections_of_a_target_use_all_workers():
+    with tgt.scratch() as d, daemon(d, "--workers=2") as server:
+        shares = growth.spread(server, "ram", 16)
+        print(f"# shares of the workers: {shares}")
+        assert len(shares) == 2 and min(shares) > 0.25
+
+
+def test_flood_does_not_starve_others():
+    with tgt.scratch() as d, daemon(d, "--workers=1") as server:
+        benchlib.fill(server, "ram")
+        for read in (100, 0):
+            rounds = []
+            for _ in range(4):  # one quiet moment is enough: who starves has none
+                rounds.append(growth.flood(server, "ram", read, 0.5)["mib_per_command"])
+                if rounds[-1] <= growth.FLOOD_MIB:
+                    break
+            print(f"# read {read} %: MiB of the flood beside each command: {rounds}")
+            assert min(rounds) <= growth.FLOOD_MIB
 
 
 tgt.main()
