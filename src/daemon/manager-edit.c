@@ -527,15 +527,10 @@ static void on_published(void *userdata, int r)
 
 static int edit_publish(Edit *e)
 {
-        IscsiMap *map = NULL;
         int r;
 
         e->phase = EDIT_PUBLISHING;
-        r = targets_map(e->manager, e->builds, e->after, &map);
-        if (r >= 0) {
-                r = engine_publish(e->manager->engine, map, on_published, e);
-                iscsi_map_unref(map);
-        }
+        r = targets_publish(e->manager, e->builds, e->after, on_published, e);
         if (r < 0)
                 return edit_fail(e, ERROR_FAILED, "The change could not be published: %s",
                                  strerror(-r));
@@ -573,13 +568,6 @@ static void commit_target(Manager *m, char *name, Target *new, GPtrArray *gone)
         else
                 OBSERVE(m, target_added, name);
 }
-
-#define SWAP(a, b)                  \
-        do {                        \
-                typeof(a) _t = (a); \
-                (a) = (b);          \
-                (b) = _t;           \
-        } while (0)
 
 static void commit_desired(Edit *e)
 {

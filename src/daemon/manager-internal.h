@@ -93,6 +93,7 @@ struct Manager {
         Identities *identities;
         GHashTable *targets; /* name -> Target, owned */
         GHashTable *tids;    /* tid -> Target */
+        IscsiMap *map;       /* what was published last; NULL: nothing yet */
         uint32_t next_tid;   /* none below is free */
 
         /* manager-unit.c */
@@ -139,6 +140,13 @@ struct Manager {
                         (m)->observer->signal((m)->observer_userdata, ##__VA_ARGS__); \
         } while (0)
 
+#define SWAP(a, b)                  \
+        do {                        \
+                typeof(a) _t = (a); \
+                (a) = (b);          \
+                (b) = _t;           \
+        } while (0)
+
 void manager_touch(Manager *m); /* generation, state or counts have moved */
 void manager_job(Manager *m, LoopLane *lane, LoopJob *job);
 
@@ -154,6 +162,10 @@ Target *target_free(Target *t); /* gives up its units */
 void target_own_units(Target *t, const Target *other, bool own);
 /* (Re)makes t->iscsi from spec and the units of t->maps. */
 int target_build(Manager *m, Target *t, const TargetSpec *spec);
+/* Gives the workers a map that differs from the last one in over: name -> Target, or NULL: gone.
+ * done() when they have it. */
+int targets_publish(Manager *m, GHashTable *over, const Desired *d, EngineDone *done,
+                    void *userdata);
 
 /* ---- manager-limit.c ------------------------------------------------------------------------- */
 
@@ -163,9 +175,6 @@ int throttle_make(Manager *m, const LimitSpec *limits, Throttle **ret);
 int target_throttles_make(Manager *m, const TargetSpec *spec, GArray **ret);
 /* The same for iscsi_target_new(): strings and throttles are borrowed, the array is to be freed. */
 IscsiThrottle *target_throttles_config(const GArray *all);
-/* The map of everything in m->targets, with over (name -> Target, NULL value: gone) in place of
- * those of the same name. */
-int targets_map(Manager *m, GHashTable *over, const Desired *d, IscsiMap **ret);
 
 /* ---- manager-unit.c -------------------------------------------------------------------------- */
 

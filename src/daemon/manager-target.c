@@ -237,23 +237,24 @@ int target_build(Manager *m, Target *t, const TargetSpec *spec)
 
 /* ---- the map --------------------------------------------------------------------------------- */
 
-static GPtrArray *targets_collect(Manager *m, GHashTable *over)
+/* What differs from the map that is published. */
+typedef struct MapParts {
+        GPtrArray *targets, *removed;
+} MapParts;
+
+static void parts_collect(MapParts *p, GHashTable *over)
 {
-        GPtrArray *all = g_ptr_array_new();
         GHashTableIter iter;
         gpointer name, value;
 
-        g_hash_table_iter_init(&iter, m->targets);
-        while (g_hash_table_iter_next(&iter, &name, &value))
-                if (!over || !g_hash_table_contains(over, name))
-                        g_ptr_array_add(all, ((Target *)value)->iscsi);
-        if (!over)
-                return all;
+        p->targets = g_ptr_array_new();
+        p->removed = g_ptr_array_new();
         g_hash_table_iter_init(&iter, over);
         while (g_hash_table_iter_next(&iter, &name, &value))
                 if (value)
-                        g_ptr_array_add(all, ((Target *)value)->iscsi);
-        return all;
+                        g_ptr_array_add(p->targets, ((Target *)value)->iscsi);
+                else
+                        g_ptr_array_add(p->removed, name);
 }
 
 static IscsiPortalConfig *portals_collect(const Manager *m)
@@ -268,21 +269,25 @@ static IscsiPortalConfig *portals_collect(const Manager *m)
         return all;
 }
 
-int targets_map(Manager *m, GHashTable *over, const Desired *d, IscsiMap **ret)
+static int targets_map(Manager *m, GHashTable *over, const Desired *d, IscsiMap **ret)
 {
-        g_autoptr(GPtrArray) targets = targets_collect(m, over);
         g_autofree IscsiPortalConfig *portals = portals_collect(m);
         IscsiAccount *incoming = NULL, outgoing = { 0 };
+        MapParts parts;
         IscsiMapConfig config = {
                 .generation = m->generation + 1,
-                .targets = (IscsiTarget *const *)targets->pdata,
-                .n_targets = targets->len,
+                .base = m->map,
                 .portals = portals,
                 .n_portals = m->portals->len,
         };
         char text[256];
         int r;
 
+        parts_collect(&parts, over);
+        config.targets = (IscsiTarget *const *)parts.targets->pdata;
+        config.n_targets = parts.targets->len;
+        config.removed = (const char *const *)parts.removed->pdata;
+        config.n_removed = parts.removed->len;
         r = accounts_make(d->discovery_incoming, &incoming, &config.n_discovery_incoming, text,
                           sizeof(text));
         config.discovery_incoming = incoming;
@@ -292,9 +297,25 @@ int targets_map(Manager *m, GHashTable *over, const Desired *d, IscsiMap **ret)
         }
         if (r >= 0)
                 r = iscsi_map_new(&config, ret);
+        g_ptr_array_unref(parts.targets);
+        g_ptr_array_unref(parts.removed);
         if (incoming)
                 explicit_bzero(incoming, d->discovery_incoming->len * sizeof(*incoming));
         explicit_bzero(&outgoing, sizeof(outgoing));
         g_free(incoming);
+        return r;
+}
+
+int targets_publish(Manager *m, GHashTable *over, const Desired *d, EngineDone *done,
+                    void *userdata)
+{
+        IscsiMap *map = NULL;
+        int r = targets_map(m, over, d, &map);
+
+        if (r >= 0)
+                r = engine_publish(m->engine, map, done, userdata);
+        if (r >= 0)
+                SWAP(m->map, map); /* the next one is made of it */
+        iscsi_map_unref(map);
         return r;
 }

@@ -632,26 +632,24 @@ static void on_republished(void *userdata, int r)
 
 static int republish_all(Manager *m, Republish *p)
 {
-        IscsiMap *map = NULL;
+        g_autoptr(GHashTable) rebuilt = g_hash_table_new(g_str_hash, g_str_equal);
         GHashTableIter iter;
         gpointer target;
         int r;
 
         g_hash_table_iter_init(&iter, m->republish);
         while (g_hash_table_iter_next(&iter, &target, NULL)) {
-                const Target *t = target;
+                Target *t = target;
                 const TargetSpec *spec = g_hash_table_lookup(m->desired->targets, t->name);
 
-                r = spec ? target_build(m, target, spec) : 0;
+                if (!spec)
+                        continue;
+                r = target_build(m, t, spec);
                 if (r < 0)
                         return r;
+                g_hash_table_insert(rebuilt, t->name, t);
         }
-        r = targets_map(m, NULL, m->desired, &map);
-        if (r < 0)
-                return r;
-        r = engine_publish(m->engine, map, on_republished, p);
-        iscsi_map_unref(map);
-        return r;
+        return targets_publish(m, rebuilt, m->desired, on_republished, p);
 }
 
 void units_republish(Manager *m)

@@ -219,6 +219,7 @@ Manager *manager_free(Manager *m)
                 return NULL;
         refresh_stop(m);
         m->engine = engine_free(m->engine);
+        iscsi_map_unref(m->map);
         g_hash_table_unref(m->targets);
         g_hash_table_unref(m->tids);
         units_done(m);

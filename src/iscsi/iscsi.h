@@ -114,8 +114,11 @@ typedef struct IscsiPortalConfig {
 
 typedef struct IscsiMapConfig {
         uint64_t generation;
-        IscsiTarget *const *targets; /* referenced; unique names */
+        const IscsiMap *base;        /* what it has is taken over; NULL: nothing */
+        IscsiTarget *const *targets; /* ... but for these, referenced; unique names */
         size_t n_targets;
+        const char *const *removed; /* ... and without these, of base; in lower case */
+        size_t n_removed;
         const IscsiPortalConfig *portals; /* copied: for SendTargets */
         size_t n_portals;
         const IscsiAccount *discovery_incoming; /* copied */
@@ -123,6 +126,8 @@ typedef struct IscsiMapConfig {
         const IscsiAccount *discovery_outgoing;
 } IscsiMapConfig;
 
+/* Costs what differs from base, and a pointer for each 128 targets. -EEXIST: a name comes twice.
+ * Maps are published in the order in which they are made of each other. */
 int iscsi_map_new(const IscsiMapConfig *config, IscsiMap **ret);
 IscsiMap *iscsi_map_ref(IscsiMap *m);                             /* any thread */
 IscsiMap *iscsi_map_unref(IscsiMap *m);                           /* any thread */

@@ -186,34 +186,186 @@ void target_throttles(const IscsiTarget *t, const char *initiator, const SockAdd
                 ret[1] = nearest->throttle;
 }
 
-static uint32_t hash_name(const char *name)
-{
-        uint32_t h = 2166136261u; /* FNV-1a */
+/* ---- the map ---------------------------------------------------------------------------------
+ *
+ * Targets in order of their names, in chunks that are never changed once made: a new map shares
+ * with the one before it every chunk that it has unchanged, so that a change costs what it touches
+ * plus a pointer for each chunk. */
 
-        for (; *name; name++)
-                h = (h ^ (uint8_t)*name) * 16777619u;
-        return h;
+#define CHUNK_MAX 128
+#define CHUNK_MIN 32 /* a smaller one takes up the next, where that can be had */
+
+static IscsiMapChunk *chunk_new(IscsiTarget *const *targets, size_t n)
+{
+        IscsiMapChunk *c = malloc(sizeof(*c) + n * sizeof(c->targets[0]));
+
+        if (!c)
+                return NULL;
+        c->ref = 1;
+        c->n = n;
+        for (size_t i = 0; i < n; i++)
+                c->targets[i] = iscsi_target_ref(targets[i]);
+        return c;
 }
 
-static int map_index(IscsiMap *m)
+static IscsiMapChunk *chunk_ref(IscsiMapChunk *c)
 {
-        size_t size = 16;
+        __atomic_add_fetch(&c->ref, 1, __ATOMIC_RELAXED);
+        return c;
+}
 
-        while (size < m->n_targets * 2)
-                size *= 2;
-        m->table = calloc(size, sizeof(*m->table));
-        if (!m->table)
+static void chunk_unref(IscsiMapChunk *c)
+{
+        if (__atomic_sub_fetch(&c->ref, 1, __ATOMIC_ACQ_REL) > 0)
+                return;
+        for (size_t i = 0; i < c->n; i++)
+                iscsi_target_unref(c->targets[i]);
+        free(c);
+}
+
+/* One name of a change: what is to stand under it, or NULL. */
+typedef struct MapChange {
+        const char *name;
+        IscsiTarget *target;
+} MapChange;
+
+static int compare_changes(const void *a, const void *b)
+{
+        return strcmp(((const MapChange *)a)->name, ((const MapChange *)b)->name);
+}
+
+/* What is being made: whole chunks, and targets that will be in the next. */
+typedef struct MapMaking {
+        IscsiMap *map;
+        const MapChange *changes;
+        size_t n_changes;
+        IscsiTarget **pending; /* borrowed */
+        size_t n_pending;
+} MapMaking;
+
+static int add_chunk(IscsiMap *m, IscsiMapChunk *c)
+{
+        if (!c)
                 return -ENOMEM;
-        m->table_mask = size - 1;
-        for (size_t i = 0; i < m->n_targets; i++) {
-                size_t slot = hash_name(m->targets[i]->name) & m->table_mask;
-
-                for (; m->table[slot]; slot = (slot + 1) & m->table_mask)
-                        if (STREQ(m->targets[m->table[slot] - 1]->name, m->targets[i]->name))
-                                return -EEXIST;
-                m->table[slot] = (uint32_t)i + 1;
-        }
+        m->chunks[m->n_chunks++] = c;
+        m->n_targets += c->n;
         return 0;
+}
+
+/* Pending targets become chunks of equal size. */
+static int flush_pending(MapMaking *k)
+{
+        size_t pieces = (k->n_pending + CHUNK_MAX - 1) / CHUNK_MAX, done = 0;
+
+        for (size_t i = 0; i < pieces; i++) {
+                size_t n = (k->n_pending - done) / (pieces - i);
+                int r = add_chunk(k->map, chunk_new(k->pending + done, n));
+
+                if (r < 0)
+                        return r;
+                done += n;
+        }
+        k->n_pending = 0;
+        return 0;
+}
+
+/* Targets of chunk, with the changes that fall before until (NULL: all that are left). */
+static void merge_chunk(MapMaking *k, const IscsiMapChunk *chunk, const char *until)
+{
+        size_t n = chunk ? chunk->n : 0, i = 0;
+
+        for (;;) {
+                const MapChange *change = k->n_changes > 0 ? k->changes : NULL;
+                int order;
+
+                if (change && until && strcmp(change->name, until) >= 0)
+                        change = NULL;
+                if (!change && i == n)
+                        return;
+                order = !change ? 1 : i == n ? -1 : strcmp(change->name, chunk->targets[i]->name);
+                if (order > 0) {
+                        k->pending[k->n_pending++] = chunk->targets[i++];
+                        continue;
+                }
+                if (order == 0)
+                        /* only a hint for those who have it: set before any worker sees the map */
+                        __atomic_store_n(&chunk->targets[i++]->stale, true, __ATOMIC_RELAXED);
+                if (change->target)
+                        k->pending[k->n_pending++] = change->target;
+                k->changes++;
+                k->n_changes--;
+        }
+}
+
+static bool chunk_is_touched(const MapMaking *k, const char *until)
+{
+        return k->n_changes > 0 && (!until || strcmp(k->changes->name, until) < 0);
+}
+
+static int make_chunks(MapMaking *k, const IscsiMap *base)
+{
+        size_t n = base ? base->n_chunks : 0;
+        int r = 0;
+
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                IscsiMapChunk *chunk = base->chunks[i];
+                const char *until = i + 1 < n ? base->chunks[i + 1]->targets[0]->name : NULL;
+                bool small = k->n_pending > 0 && k->n_pending < CHUNK_MIN;
+
+                if (small || chunk_is_touched(k, until)) {
+                        merge_chunk(k, chunk, until);
+                        r = k->n_pending >= CHUNK_MAX ? flush_pending(k) : 0;
+                        continue;
+                }
+                r = flush_pending(k);
+                if (r >= 0)
+                        r = add_chunk(k->map, chunk_ref(chunk));
+        }
+        if (r >= 0 && n == 0)
+                merge_chunk(k, NULL, NULL);
+        return r < 0 ? r : flush_pending(k);
+}
+
+static int list_changes(const IscsiMapConfig *config, MapChange **ret, size_t *ret_n)
+{
+        size_t n = config->n_targets + config->n_removed;
+        MapChange *changes = calloc(MAX(n, (size_t)1), sizeof(*changes));
+
+        if (!changes)
+                return -ENOMEM;
+        for (size_t i = 0; i < config->n_targets; i++)
+                changes[i] = (MapChange){ config->targets[i]->name, config->targets[i] };
+        for (size_t i = 0; i < config->n_removed; i++)
+                changes[config->n_targets + i] = (MapChange){ config->removed[i], NULL };
+        qsort(changes, n, sizeof(*changes), compare_changes);
+        for (size_t i = 1; i < n; i++)
+                if (STREQ(changes[i - 1].name, changes[i].name)) {
+                        free(changes);
+                        return -EEXIST;
+                }
+        *ret = changes;
+        *ret_n = n;
+        return 0;
+}
+
+static int map_targets(IscsiMap *m, const IscsiMapConfig *config)
+{
+        const IscsiMap *base = config->base;
+        size_t chunks = base ? base->n_chunks : 0;
+        MapChange *changes = NULL;
+        MapMaking k = { .map = m };
+        int r;
+
+        r = list_changes(config, &changes, &k.n_changes);
+        if (r < 0)
+                return r;
+        k.changes = changes;
+        k.pending = calloc(2 * CHUNK_MAX + k.n_changes, sizeof(IscsiTarget *));
+        m->chunks = calloc(chunks + k.n_changes + 1, sizeof(IscsiMapChunk *));
+        r = k.pending && m->chunks ? make_chunks(&k, base) : -ENOMEM;
+        free(k.pending);
+        free(changes);
+        return r;
 }
 
 int iscsi_map_new(const IscsiMapConfig *config, IscsiMap **ret)
@@ -225,13 +377,7 @@ int iscsi_map_new(const IscsiMapConfig *config, IscsiMap **ret)
                 return -ENOMEM;
         m->ref = 1;
         m->generation = config->generation;
-        if (config->n_targets > 0) {
-                m->targets = calloc(config->n_targets, sizeof(*m->targets));
-                if (!m->targets)
-                        return -ENOMEM;
-        }
-        for (; m->n_targets < config->n_targets; m->n_targets++)
-                m->targets[m->n_targets] = iscsi_target_ref(config->targets[m->n_targets]);
+        m->base = config->base;
         if (!dup_array((void *)config->portals, config->n_portals, sizeof(*config->portals),
                        &m->portals) ||
             !dup_array((void *)config->discovery_incoming, config->n_discovery_incoming,
@@ -241,7 +387,7 @@ int iscsi_map_new(const IscsiMapConfig *config, IscsiMap **ret)
                 return -ENOMEM;
         m->n_portals = config->n_portals;
         m->n_incoming = config->n_discovery_incoming;
-        r = map_index(m);
+        r = map_targets(m, config);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(m);
@@ -258,10 +404,9 @@ IscsiMap *iscsi_map_unref(IscsiMap *m)
 {
         if (!m || __atomic_sub_fetch(&m->ref, 1, __ATOMIC_ACQ_REL) > 0)
                 return NULL;
-        for (size_t i = 0; i < m->n_targets; i++)
-                iscsi_target_unref(m->targets[i]);
-        free(m->targets);
-        free(m->table);
+        for (size_t i = 0; i < m->n_chunks; i++)
+                chunk_unref(m->chunks[i]);
+        free(m->chunks);
         free(m->portals);
         accounts_free(m->incoming, m->n_incoming);
         accounts_free(m->outgoing, 1);
@@ -269,16 +414,44 @@ IscsiMap *iscsi_map_unref(IscsiMap *m)
         return NULL;
 }
 
+/* The last chunk that begins with name or before it; NULL: none does. */
+static const IscsiMapChunk *find_chunk(const IscsiMap *m, const char *name)
+{
+        size_t low = 0, high = m->n_chunks;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (strcmp(m->chunks[middle]->targets[0]->name, name) <= 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low > 0 ? m->chunks[low - 1] : NULL;
+}
+
 IscsiTarget *iscsi_map_find(const IscsiMap *m, const char *name)
 {
-        if (!m)
-                return NULL;
-        for (size_t slot = hash_name(name) & m->table_mask; m->table[slot];
-             slot = (slot + 1) & m->table_mask) {
-                IscsiTarget *t = m->targets[m->table[slot] - 1];
+        const IscsiMapChunk *c = m ? find_chunk(m, name) : NULL;
+        size_t low = 0, high = c ? c->n : 0;
 
-                if (STREQ(t->name, name))
-                        return t;
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                int order = strcmp(c->targets[middle]->name, name);
+
+                if (order == 0)
+                        return c->targets[middle];
+                if (order < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
         }
         return NULL;
+}
+
+IscsiTarget *iscsi_map_next(const IscsiMap *m, IscsiMapCursor *at)
+{
+        if (at->chunk < m->n_chunks && at->index == m->chunks[at->chunk]->n)
+                *at = (IscsiMapCursor){ .chunk = at->chunk + 1 };
+        return at->chunk < m->n_chunks ? m->chunks[at->chunk]->targets[at->index++] : NULL;
 }

@@ -198,6 +198,7 @@ struct IscsiTarget {
         uint16_t tpgt;
         uint32_t id;
         bool online;
+        bool stale; /* atomic: a map that was made later has another of its name, or none */
         IscsiParams params;
         IscsiAcl acl;
         IscsiAccount *incoming;
@@ -208,19 +209,34 @@ struct IscsiTarget {
         size_t n_throttles;
 };
 
+/* Some targets of a map, by name; shared by maps, never changed. */
+typedef struct IscsiMapChunk {
+        unsigned ref; /* atomic */
+        size_t n;
+        IscsiTarget *targets[];
+} IscsiMapChunk;
+
 struct IscsiMap {
         unsigned ref; /* atomic */
         uint64_t generation;
-        IscsiTarget **targets;
-        size_t n_targets;
-        uint32_t *table; /* hash: index + 1, open addressing */
-        size_t table_mask;
+        /* What it was made of, to be compared with and never followed: a target of that map which
+         * is not stale is in this one too. */
+        const IscsiMap *base;
+        IscsiMapChunk **chunks; /* none is empty */
+        size_t n_chunks, n_targets;
         IscsiPortalConfig *portals;
         size_t n_portals;
         IscsiAccount *incoming;
         size_t n_incoming;
         IscsiAccount *outgoing;
 };
+
+/* Where one is in a map: zeroed, at its begin. */
+typedef struct IscsiMapCursor {
+        size_t chunk, index;
+} IscsiMapCursor;
+/* Targets by name, ascending; borrowed. NULL: there are no more. */
+IscsiTarget *iscsi_map_next(const IscsiMap *m, IscsiMapCursor *at);
 
 typedef enum AclVerdict { ACL_ADMITTED, ACL_NAME, ACL_ADDRESS } AclVerdict;
 /* The throttles that hold for an initiator, borrowed; NULL where there is none. */

@@ -81,9 +81,9 @@ static void fill_answer(Conn *c, TextState *t, size_t want)
                 t->out.n -= t->out_sent;
                 t->out_sent = 0;
         }
-        for (; t->all && t->index < t->map->n_targets && t->out.n < want && !t->out.failed;
-             t->index++)
-                add_target(c, t->map, t->map->targets[t->index], &t->out);
+        for (; t->all && t->n_listed < t->map->n_targets && t->out.n < want && !t->out.failed;
+             t->n_listed++)
+                add_target(c, t->map, iscsi_map_next(t->map, &t->at), &t->out);
 }
 
 static int on_send_targets(Conn *c, TextState *t, const TextPair *pair)
@@ -186,7 +186,7 @@ static int send_answer(Conn *c)
                 return -ENOMEM;
         }
         n = MIN(t->out.n, want);
-        more = n < t->out.n || (t->all && t->index < t->map->n_targets);
+        more = n < t->out.n || (t->all && t->n_listed < t->map->n_targets);
         r = send_text(c, t, more ? FLAG_CONTINUE : FLAG_FINAL, t->out.p, n);
         t->out_sent = n;
         if (r < 0 || !more)

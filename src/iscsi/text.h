@@ -14,8 +14,9 @@ struct TextState {
         TextOut out;
         size_t out_sent;
         bool answering;
-        bool all; /* SendTargets=All: targets from index on */
-        size_t index;
+        bool all;        /* SendTargets=All: targets from at on */
+        size_t n_listed; /* of them, that were looked at */
+        IscsiMapCursor at;
         IscsiMap *map;
 };
 

@@ -107,12 +107,14 @@ static void follow_target(Session *s, IscsiTarget *t)
 void iscsi_worker_set_map(IscsiWorker *w, IscsiMap *map)
 {
         IscsiMap *old = w->map;
+        bool next = old && map->base == old; /* targets that are not stale are in it, as they are */
 
         w->map = iscsi_map_ref(map);
         LIST_FOREACH_SAFE (s, &w->sessions, Session, link) {
                 IscsiTarget *t;
 
-                if (s->info.discovery || s->state != SESSION_LOGGED_IN)
+                if (s->info.discovery || s->state != SESSION_LOGGED_IN ||
+                    (next && !__atomic_load_n(&s->target->stale, __ATOMIC_RELAXED)))
                         continue;
                 t = iscsi_map_find(map, s->info.target);
                 if (!t)

@@ -366,6 +366,125 @@ static void test_map(void)
         iscsi_map_unref(map);
 }
 
+static IscsiTarget *make_target(const char *name)
+{
+        IscsiTargetConfig config = { .name = name, .online = true };
+        IscsiTarget *t;
+
+        g_assert_cmpint(lun_map_new(NULL, 0, &config.luns), ==, 0);
+        g_assert_cmpint(iscsi_target_new(&config, &t), ==, 0);
+        lun_map_unref(config.luns);
+        return t;
+}
+
+static gboolean next_is(gpointer key, gpointer value, gpointer userdata)
+{
+        void **walk = userdata;
+
+        g_assert_true(iscsi_map_next(walk[0], walk[1]) == value);
+        return FALSE;
+}
+
+/* The map has exactly what the model has, in order. */
+static void check_map(IscsiMap *map, GTree *model)
+{
+        IscsiMapCursor at = { 0 };
+        void *walk[] = { map, &at };
+
+        g_assert_cmpuint(map->n_targets, ==, g_tree_nnodes(model));
+        g_tree_foreach(model, next_is, walk);
+        g_assert_null(iscsi_map_next(map, &at));
+        for (size_t i = 0; i < map->n_chunks; i++)
+                g_assert_cmpuint(map->chunks[i]->n, >, 0);
+}
+
+static int by_name(gconstpointer a, gconstpointer b, gpointer userdata)
+{
+        return strcmp(a, b);
+}
+
+static void unref_target(gpointer t)
+{
+        iscsi_target_unref(t);
+}
+
+static size_t n_shared(const IscsiMap *a, const IscsiMap *b)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < a->n_chunks; i++)
+                for (size_t k = 0; k < b->n_chunks; k++)
+                        n += a->chunks[i] == b->chunks[k];
+        return n;
+}
+
+/* Maps made of each other, with what came, went and changed, against a plain tree of names. */
+static void test_map_changes(void)
+{
+        g_autoptr(GTree) model = g_tree_new_full(by_name, NULL, g_free, unref_target);
+        g_autoptr(GRand) rand = g_rand_new_with_seed(7);
+        IscsiMap *map;
+
+        g_assert_cmpint(iscsi_map_new(&(IscsiMapConfig){ 0 }, &map), ==, 0);
+        for (unsigned round = 0; round < 400; round++) {
+                unsigned n = round == 0 ? 3000 : (unsigned)g_rand_int_range(rand, 0, 40);
+                g_autoptr(GPtrArray) put = g_ptr_array_new(), gone = g_ptr_array_new();
+                g_autoptr(GPtrArray) stale = g_ptr_array_new();
+                g_autoptr(GHashTable) names =
+                        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+                bool shrink = round > 150 && round < 300;
+                IscsiMap *next;
+                size_t before = map->n_chunks;
+
+                for (unsigned i = 0; i < n; i++) {
+                        char *name = g_strdup_printf("iqn.x:%d", g_rand_int_range(rand, 0, 5000));
+                        IscsiTarget *old = iscsi_map_find(map, name);
+
+                        if (g_hash_table_contains(names, name)) {
+                                g_free(name);
+                                continue;
+                        }
+                        g_hash_table_add(names, name);
+                        g_assert_true(old == g_tree_lookup(model, name));
+                        if (old)
+                                g_ptr_array_add(stale, iscsi_target_ref(old));
+                        if (old && (shrink || g_rand_boolean(rand))) {
+                                g_ptr_array_add(gone, name);
+                        } else if (!shrink) {
+                                g_ptr_array_add(put, make_target(name));
+                        }
+                }
+                g_assert_cmpint(
+                        iscsi_map_new(
+                                &(IscsiMapConfig){ .base = map,
+                                                   .targets = (IscsiTarget *const *)put->pdata,
+                                                   .n_targets = put->len,
+                                                   .removed = (const char *const *)gone->pdata,
+                                                   .n_removed = gone->len },
+                                &next),
+                        ==, 0);
+                check_map(map, model); /* the old one is as it was */
+                for (guint i = 0; i < put->len; i++) {
+                        IscsiTarget *t = put->pdata[i];
+
+                        g_tree_replace(model, g_strdup(t->name), t);
+                        g_assert_false(t->stale);
+                }
+                for (guint i = 0; i < gone->len; i++)
+                        g_assert_true(g_tree_remove(model, gone->pdata[i]));
+                check_map(next, model);
+                for (guint i = 0; i < stale->len; i++) {
+                        g_assert_true(((IscsiTarget *)stale->pdata[i])->stale);
+                        iscsi_target_unref(stale->pdata[i]);
+                }
+                if (put->len + gone->len == 1) /* what is not touched is the same memory */
+                        g_assert_cmpuint(n_shared(map, next) + 2, >=, before);
+                iscsi_map_unref(map);
+                map = next;
+        }
+        iscsi_map_unref(map);
+}
+
 int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
@@ -380,5 +499,6 @@ int main(int argc, char **argv)
         g_test_add_func("/iscsi/states", test_states);
         g_test_add_func("/iscsi/acl", test_acl);
         g_test_add_func("/iscsi/map", test_map);
+        g_test_add_func("/iscsi/map/changes", test_map_changes);
         return g_test_run();
 }
