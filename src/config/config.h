@@ -255,17 +255,15 @@ const char *target_spec_access(const TargetSpec *t) _pure_;
 void target_spec_write(const TargetSpec *t, bool with_secrets, GString *to);
 void desired_write(const Desired *d, bool with_secrets, GString *to);
 
-/* Persistence: one file per target in dir (made if need be), its name derived from the target's,
- * one name per target; replaced atomically and durably (temporary file, fsync, rename, fsync of
- * dir), mode 0600, secrets included. Block. Negative errno; what was there before is then still
- * there. */
-int config_save_target(const char *dir, const TargetSpec *t);
-/* Removes that file. 1: there was one, 0: there was none. */
-int config_forget_target(const char *dir, const char *name);
-/* The same for what is global (portals, accounts, backing directories): writes what d has
- * of these, and removes the file if d has none. */
+/* Persistence: one file per target in dir, its name derived from the target's, one name per target;
+ * mode 0600, secrets included. These say what is to be written there, or (forget; globals where d
+ * has none) that a file is to go; config/commit.h does it. */
+typedef struct FileChange FileChange;
+FileChange *config_target_change(const char *dir, const TargetSpec *t);
+FileChange *config_forget_change(const char *dir, const char *name);
+/* The same for what is global (portals, accounts, backing directories). */
 #define CONFIG_GLOBALS_FILE "00-globals.conf"
-int config_save_globals(const char *dir, const Desired *d);
+FileChange *config_globals_change(const char *dir, const Desired *d);
 char *config_target_file_name(const char *name); /* without dir; newly allocated */
 
 typedef enum ChangeKind {

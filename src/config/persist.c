@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "config/config.h"
-
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/stat.h>
-
+#include "config/commit.h"
 #include "config/write.h"
 
 /* Fragments of ours, one file for each target, replaced as a whole. */
@@ -38,103 +33,51 @@ char *config_target_file_name(const char *name)
         return g_string_free(s, FALSE);
 }
 
-static int write_all(int fd, const char *p, size_t n)
+static void append_secretly(GString *to, GString *text)
 {
-        while (n > 0) {
-                ssize_t k = write(fd, p, n);
-
-                if (k < 0 && errno == EINTR)
-                        continue;
-                if (k <= 0)
-                        return k < 0 ? -errno : -EIO;
-                p += k;
-                n -= (size_t)k;
-        }
-        return 0;
+        g_string_append_len(to, text->str, (gssize)text->len);
+        explicit_bzero(text->str, text->len);
+        g_string_free(text, TRUE);
 }
 
-static int sync_directory(const char *dir)
-{
-        _cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-        if (fd < 0 || fsync(fd) < 0)
-                return -errno;
-        return 0;
-}
-
-/* Temporary names begin with a dot: whoever reads the directory meanwhile passes them over. */
-static int replace_file(const char *dir, const char *name, const GString *text)
+static FileChange *change_of(const char *dir, const char *name, GString *text)
 {
         g_autofree char *path = g_build_filename(dir, name, NULL);
-        g_autofree char *temporary = g_build_filename(dir, ".tgt-XXXXXX", NULL);
-        _cleanup_close_ int fd = -1;
-        int r;
+        GString *all;
+        size_t size;
 
-        if (g_mkdir_with_parents(dir, 0755) < 0)
-                return -errno;
-        fd = g_mkstemp_full(temporary, O_RDWR | O_CLOEXEC, 0600);
-        if (fd < 0)
-                return -errno;
-        r = write_all(fd, header, strlen(header));
-        if (r == 0)
-                r = write_all(fd, text->str, text->len);
-        if (r == 0 && (fchmod(fd, 0600) < 0 || fsync(fd) < 0))
-                r = -errno;
-        if (r == 0 && rename(temporary, path) < 0)
-                r = -errno;
-        if (r < 0) {
-                (void)unlink(temporary);
-                return r;
-        }
-        return sync_directory(dir);
+        if (!text)
+                return file_change_new(path, NULL, 0);
+        all = g_string_sized_new(sizeof(header) + text->len); /* as it grows it leaves no secret */
+        g_string_append(all, header);
+        append_secretly(all, text);
+        size = all->len;
+        return file_change_new(path, g_string_free(all, FALSE), size);
 }
 
-static int remove_file(const char *dir, const char *name)
-{
-        g_autofree char *path = g_build_filename(dir, name, NULL);
-        int r;
-
-        if (unlink(path) < 0)
-                return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-        r = sync_directory(dir);
-        return r < 0 ? r : 1;
-}
-
-static void free_secretly(GString *s)
-{
-        explicit_bzero(s->str, s->len);
-        g_string_free(s, TRUE);
-}
-
-int config_save_target(const char *dir, const TargetSpec *t)
+FileChange *config_target_change(const char *dir, const TargetSpec *t)
 {
         g_autofree char *name = config_target_file_name(t->name);
         GString *text = g_string_new(NULL);
-        int r;
 
         target_spec_write(t, true, text);
-        r = replace_file(dir, name, text);
-        free_secretly(text);
-        return r;
+        return change_of(dir, name, text);
 }
 
-int config_forget_target(const char *dir, const char *target)
+FileChange *config_forget_change(const char *dir, const char *target)
 {
         g_autofree char *name = config_target_file_name(target);
 
-        return remove_file(dir, name);
+        return change_of(dir, name, NULL);
 }
 
-int config_save_globals(const char *dir, const Desired *d)
+FileChange *config_globals_change(const char *dir, const Desired *d)
 {
         GString *text = g_string_new(NULL);
-        int r;
 
         globals_write(d, true, text);
         if (text->len > 0)
-                r = replace_file(dir, CONFIG_GLOBALS_FILE, text);
-        else
-                r = MIN(remove_file(dir, CONFIG_GLOBALS_FILE), 0);
-        free_secretly(text);
-        return r;
+                return change_of(dir, CONFIG_GLOBALS_FILE, text);
+        g_string_free(text, TRUE);
+        return change_of(dir, CONFIG_GLOBALS_FILE, NULL);
 }

@@ -61,8 +61,8 @@ static void edit_free(Edit *e)
                 g_hash_table_unref(e->bad);
         if (e->diff)
                 g_ptr_array_unref(e->diff);
-        if (e->steps)
-                g_ptr_array_unref(e->steps);
+        if (e->files)
+                g_ptr_array_unref(e->files);
         g_ptr_array_unref(e->result.changes);
         g_ptr_array_unref(e->result.problems);
         bus_error_clear(&e->result.error);
@@ -461,6 +461,8 @@ static void persist_done(LoopJob *job)
         Manager *m = e->manager;
 
         m->n_jobs--;
+        if (e->written)
+                logs_settle_later(m);
         if (e->job_result < 0 && e->identities)
                 identities_put_back(m->identities, e->identities);
         if (e->job_result < 0 && e->kind == EDIT_CHANGE)
@@ -649,7 +651,7 @@ static void edit_take_back(Edit *e)
 {
         if (e->phase >= EDIT_SETTLING && !e->options.dry_run)
                 edit_close_portals(e, CHANGE_ADD_PORTAL);
-        if (e->phase >= EDIT_PERSISTING && e->steps->len > 0)
+        if (e->written)
                 edit_job(e, EDIT_UNDOING, undo_work, undo_done);
         else
                 edit_over(e);
@@ -663,7 +665,7 @@ static int edit_settled(Edit *e)
         if (edit_check_stores(e) < 0 || edit_open_portals(e) < 0 || edit_build(e) < 0)
                 return -1;
         e->identities = identities_take_pending(m->identities);
-        if (e->identities || e->steps->len > 0) {
+        if (e->identities || e->files->len > 0) {
                 edit_job(e, EDIT_PERSISTING, persist_work, persist_done);
                 return 0;
         }

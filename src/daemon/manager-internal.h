@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
+#include "config/commit.h"
 #include "daemon/identity.h"
 #include "daemon/journal.h"
 #include "daemon/manager.h"
@@ -119,6 +120,13 @@ struct Manager {
         LoopTask next_task;
         void (*stopped)(void *userdata);
         void *stopped_userdata;
+
+        /* manager-persist.c */
+        CommitLog *state_log, *runtime_log; /* NULL: nothing can be written there */
+        LoopTimer settle_timer;
+        LoopJob settle_job;
+        bool settle_soon; /* the timer runs, or the job */
+        int settle_left;
 
         /* manager-portal.c */
         GArray *portals; /* Portal */
@@ -344,7 +352,8 @@ struct Edit {
         LoopJob job;
         int job_result;
         char *identities; /* text to append */
-        GPtrArray *steps; /* PersistStep* */
+        GPtrArray *files; /* FileChange* */
+        bool written;     /* they are */
 };
 
 void edit_unit_settled(Edit *e, Unit *u);
@@ -368,14 +377,18 @@ void edit_plan_clear(Edit *e);
 
 /* ---- manager-persist.c ----------------------------------------------------------------------- */
 
-/* What is to be written for e, into e->steps; -1 with e's error where the administrator's word
+/* What is to be written for e, into e->files; -1 with e's error where the administrator's word
  * stands against it. */
 int edit_plan_persist(Edit *e);
 /* Is it in a file of /etc or /usr, rather than in one of ours or in none yet? */
 bool origin_is_administrator(const Manager *m, const Origin *at);
 int edit_persist(Edit *e);       /* in a job */
 void edit_persist_undo(Edit *e); /* in a job */
-void persist_step_free(void *step);
+/* What earlier runs did not finish is finished. */
+void logs_open(Manager *m);
+void logs_settle_later(Manager *m); /* something was written */
+void logs_stop(Manager *m);
+void logs_close(Manager *m);
 
 /* ---- manager-session.c ----------------------------------------------------------------------- */
 

@@ -1,56 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/manager-internal.h"
 
-#include <fcntl.h>
-#include <glib/gstdio.h>
+#include "config/commit.h"
 
 /* Where a change is kept: /var/lib for ever, /run with runtime; /etc and /usr are the
  * administrator's and are never written, only overridden. */
 
-typedef struct PersistStep {
-        char *dir, *name; /* name NULL: the globals */
-        TargetSpec *spec; /* NULL: its file goes */
-        Desired *globals;
-        bool begun, existed;
-        char *path, *before; /* for taking it back */
-} PersistStep;
-
-void persist_step_free(void *p)
-{
-        PersistStep *step = p;
-
-        target_spec_free(step->spec);
-        desired_free(step->globals);
-        g_free(step->dir);
-        g_free(step->name);
-        g_free(step->path);
-        g_free(step->before);
-        g_free(step);
-}
-
-static PersistStep *add_step(Edit *e, const char *dir, const char *name)
-{
-        PersistStep *step = g_new0(PersistStep, 1);
-
-        step->dir = g_strdup(dir);
-        step->name = g_strdup(name);
-        if (name) {
-                g_autofree char *file = config_target_file_name(name);
-
-                step->path = g_build_filename(dir, file, NULL);
-        }
-        g_ptr_array_add(e->steps, step);
-        return step;
-}
-
 static void add_save(Edit *e, const char *dir, const TargetSpec *spec, bool masked)
 {
-        PersistStep *step = add_step(e, dir, spec->name);
+        TargetSpec *copy = masked ? target_spec_new(spec->name) : target_spec_dup(spec);
 
-        step->spec = masked ? target_spec_new(spec->name) : target_spec_dup(spec);
-        step->spec->masked = masked;
+        copy->masked = masked;
         /* what we write is the whole of it, whatever other folders say */
-        step->spec->replace = !masked;
+        copy->replace = !masked;
+        g_ptr_array_add(e->files, config_target_change(dir, copy));
+        target_spec_free(copy);
+}
+
+static void add_forget(Edit *e, const char *dir, const char *name)
+{
+        g_ptr_array_add(e->files, config_forget_change(dir, name));
 }
 
 static bool is_saved(const char *dir, const char *name)
@@ -73,7 +42,7 @@ static int check_administrator(Edit *e, const TargetSpec *spec)
                          spec->name, at->file, at->line);
 }
 
-static int plan_target_step(Edit *e, const TargetSpec *before, TargetSpec *after)
+static int plan_target_file(Edit *e, const TargetSpec *before, TargetSpec *after)
 {
         const ConfigPaths *paths = &e->manager->paths;
         const TargetSpec *known = before ? before : after;
@@ -90,10 +59,10 @@ static int plan_target_step(Edit *e, const TargetSpec *before, TargetSpec *after
                    (e->options.runtime && is_saved(paths->var, before->name)))
                 add_save(e, dir, before, true);
         else
-                add_step(e, dir, before->name);
+                add_forget(e, dir, before->name);
         /* a lasting change is not hidden by an earlier passing one */
         if (!e->options.runtime && is_saved(paths->run, known->name))
-                add_step(e, paths->run, known->name);
+                add_forget(e, paths->run, known->name);
         return 0;
 }
 
@@ -198,25 +167,23 @@ static Desired *own_globals(const Edit *e)
         return own;
 }
 
-static void add_globals_step(Edit *e, const char *dir, Desired *globals)
+static void add_globals(Edit *e, const char *dir, Desired *globals)
 {
-        PersistStep *step = add_step(e, dir, NULL);
-
-        step->path = g_build_filename(dir, CONFIG_GLOBALS_FILE, NULL);
-        step->globals = globals;
+        g_ptr_array_add(e->files, config_globals_change(dir, globals));
+        desired_free(globals);
 }
 
 /* The file in /run has all of ours, and hides the one in /var/lib, which has the same name. */
-static int plan_globals_step(Edit *e)
+static int plan_globals_file(Edit *e)
 {
         const ConfigPaths *paths = &e->manager->paths;
 
         if (check_globals(e) < 0)
                 return -1;
-        add_globals_step(e, e->options.runtime ? paths->run : paths->var, own_globals(e));
+        add_globals(e, e->options.runtime ? paths->run : paths->var, own_globals(e));
         /* a lasting change is not hidden by an earlier passing one */
         if (!e->options.runtime)
-                add_globals_step(e, paths->run, desired_new());
+                add_globals(e, paths->run, desired_new());
         return 0;
 }
 
@@ -237,31 +204,24 @@ int edit_plan_persist(Edit *e)
         GHashTableIter iter;
         gpointer name;
 
-        e->steps = g_ptr_array_new_with_free_func(persist_step_free);
+        e->files = g_ptr_array_new_with_free_func((GDestroyNotify)file_change_free);
         if (e->kind != EDIT_CHANGE)
                 return 0;
         g_hash_table_iter_init(&iter, e->planned);
         while (g_hash_table_iter_next(&iter, &name, NULL))
-                if (plan_target_step(e, g_hash_table_lookup(e->before->targets, name),
+                if (plan_target_file(e, g_hash_table_lookup(e->before->targets, name),
                                      g_hash_table_lookup(e->after->targets, name)) < 0)
                         return -1;
-        if (globals_change(e) && plan_globals_step(e) < 0)
+        if (globals_change(e) && plan_globals_file(e) < 0)
                 return -1;
         return 0;
 }
 
 /* ---- in a job -------------------------------------------------------------------------------- */
 
-static int step_run(PersistStep *step)
+static CommitLog *log_of(const Edit *e)
 {
-        if (step->path)
-                step->existed = g_file_get_contents(step->path, &step->before, NULL, NULL);
-        step->begun = true;
-        if (!step->name)
-                return config_save_globals(step->dir, step->globals);
-        if (step->spec)
-                return config_save_target(step->dir, step->spec);
-        return config_forget_target(step->dir, step->name);
+        return e->options.runtime ? e->manager->runtime_log : e->manager->state_log;
 }
 
 int edit_persist(Edit *e)
@@ -271,29 +231,123 @@ int edit_persist(Edit *e)
         /* an identity is on disk before any initiator can see it */
         if (e->identities)
                 r = identities_append(e->manager->identity_path, e->identities);
-        for (guint i = 0; i < e->steps->len && r >= 0; i++)
-                r = step_run(g_ptr_array_index(e->steps, i));
+        if (r >= 0 && e->files->len > 0)
+                r = log_of(e) ? commit_log_run(log_of(e), e->files) : -EROFS;
+        e->written = r >= 0 && e->files->len > 0;
         return r;
-}
-
-static void step_undo(PersistStep *step)
-{
-        g_autoptr(GError) error = NULL;
-
-        if (!step->begun || !step->path)
-                return;
-        if (!step->existed) {
-                (void)g_unlink(step->path);
-                return;
-        }
-        if (!g_file_set_contents_full(step->path, step->before, -1,
-                                      G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE,
-                                      0600, &error))
-                log_error("Could not put %s back: %s", step->path, error->message);
 }
 
 void edit_persist_undo(Edit *e)
 {
-        for (guint i = e->steps->len; i > 0; i--)
-                step_undo(g_ptr_array_index(e->steps, i - 1));
+        g_autoptr(GPtrArray) back =
+                g_ptr_array_new_with_free_func((GDestroyNotify)file_change_free);
+        int r;
+
+        for (guint i = e->files->len; i > 0; i--) {
+                FileChange *c = e->files->pdata[i - 1];
+
+                g_ptr_array_add(back,
+                                file_change_new(c->path, TAKE_PTR(c->before), c->before_size));
+        }
+        r = commit_log_run(log_of(e), back);
+        if (r < 0)
+                log_error("What was written down for a change that could not be made, of %s and %u "
+                          "others, could not be taken back: %s",
+                          ((FileChange *)e->files->pdata[0])->path, e->files->len - 1,
+                          strerror(-r));
+}
+
+/* ---- the logs -------------------------------------------------------------------------------- */
+
+#define SETTLE_DELAY (5 * NSEC_PER_SEC) /* after a change */
+#define SETTLE_FILES 16                 /* synchronised by one job: changes come between */
+#define SETTLE_AT_STOP (2 * NSEC_PER_SEC)
+
+static CommitLog *open_log(const char *dir, bool durable)
+{
+        g_autofree char *path = g_build_filename(dir, "changes", NULL);
+        CommitLog *log = NULL;
+        unsigned redone;
+        int r = commit_log_open(path, durable, &log, &redone);
+
+        if (r == -EPROTONOSUPPORT)
+                log_error(
+                        "%s was written by a later version of tgtd; changes that would be kept in "
+                        "%s are refused.",
+                        path, dir);
+        else if (r < 0)
+                log_error(
+                        "What %s says could not be carried out: %s; changes that would be kept in "
+                        "%s are refused until tgtd is restarted.",
+                        path, strerror(-r), dir);
+        else if (redone > 0)
+                log_notice("Finished %u change%s that %s had begun to write.", redone,
+                           redone == 1 ? "" : "s", path);
+        return log;
+}
+
+static void settle_work(LoopJob *job)
+{
+        Manager *m = CONTAINER_OF(job, Manager, settle_job);
+
+        m->settle_left = commit_log_settle(m->state_log, SETTLE_FILES);
+}
+
+static void settle_done(LoopJob *job)
+{
+        Manager *m = CONTAINER_OF(job, Manager, settle_job);
+
+        m->n_jobs--;
+        m->settle_soon = m->settle_left != 0 && m->state != MANAGER_STOPPING;
+        if (m->settle_left < 0)
+                log_warning("What was changed could not be synchronised: %s",
+                            strerror(-m->settle_left));
+        if (m->settle_soon)
+                loop_timer_in(m->loop, &m->settle_timer,
+                              m->settle_left > 0 ? NSEC_PER_SEC / 100 : SETTLE_DELAY);
+}
+
+static void on_settle(LoopTimer *timer)
+{
+        Manager *m = CONTAINER_OF(timer, Manager, settle_timer);
+
+        if (m->state == MANAGER_STOPPING)
+                return;
+        m->settle_job = (LoopJob){ .work = settle_work, .done = settle_done };
+        m->n_jobs++;
+        manager_job(m, &m->persist_lane, &m->settle_job);
+}
+
+void logs_settle_later(Manager *m)
+{
+        if (!m->state_log || m->settle_soon)
+                return;
+        m->settle_soon = true;
+        loop_timer_in(m->loop, &m->settle_timer, SETTLE_DELAY);
+}
+
+void logs_open(Manager *m)
+{
+        m->settle_timer.fire = on_settle;
+        m->runtime_log = open_log(m->runtime_dir, false);
+        m->state_log = open_log(m->state_dir, true);
+        if (m->state_log && commit_log_unsettled(m->state_log) > 0)
+                logs_settle_later(m);
+}
+
+void logs_stop(Manager *m)
+{
+        loop_timer_cancel(m->loop, &m->settle_timer);
+}
+
+/* No job runs any more. What is not synchronised in time, the log has. */
+void logs_close(Manager *m)
+{
+        uint64_t until = loop_now(m->loop) + SETTLE_AT_STOP;
+
+        while (m->state_log && commit_log_unsettled(m->state_log) > 0 &&
+               loop_now(m->loop) < until && commit_log_settle(m->state_log, SETTLE_FILES) > 0)
+                ;
+        m->state_log = commit_log_free(m->state_log);
+        m->runtime_log = commit_log_free(m->runtime_log);
 }

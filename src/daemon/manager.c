@@ -148,6 +148,7 @@ static int manager_open(Manager *m, const ManagerConfig *config)
                 return r;
         }
         event_loop_set_jobs(m->event_loop, run_job, m);
+        logs_open(m);
         refresh_init(m);
         return 0;
 }
@@ -198,6 +199,7 @@ void manager_stop(Manager *m, void (*done)(void *userdata), void *userdata)
         m->stopped = done;
         m->stopped_userdata = userdata;
         edits_cancel(m);
+        logs_stop(m);
         refresh_stop(m);
         manager_touch(m);
         engine_stop(m->engine, STOP_TIMEOUT, on_engine_stopped, m);
@@ -218,7 +220,9 @@ Manager *manager_free(Manager *m)
         if (m->engine && !manager_at_rest(m))
                 return NULL;
         refresh_stop(m);
+        logs_stop(m);
         m->engine = engine_free(m->engine);
+        logs_close(m);
         iscsi_map_unref(m->map);
         g_hash_table_unref(m->targets);
         g_hash_table_unref(m->tids);
