@@ -62,7 +62,8 @@ typedef struct EditOptions {
         bool force;   /* also drop sessions; override what /etc defines */
         bool dry_run; /* verify and report the difference, change nothing */
         bool has_generation;
-        uint64_t generation; /* ERROR_CONFLICT if the state has moved */
+        uint64_t generation;   /* ERROR_CONFLICT if the state has moved */
+        uint64_t confirm_usec; /* taken back unless confirmed within; 0: it stays */
 } EditOptions;
 
 typedef struct EditResult {
@@ -96,6 +97,8 @@ const char *const *manager_store_types(const Manager *m);
 /* Every parameter of t with its effective value: name, value pairs in table order (GPtrArray of
  * char*, owned by the caller). */
 GPtrArray *manager_target_params(const Manager *m, const TargetSpec *t);
+/* Names greater than after (NULL: from the start), ascending, at most max. Borrowed. */
+size_t manager_target_names(Manager *m, const char *after, const char **ret, size_t max);
 uint32_t manager_target_tid(const Manager *m, const char *target); /* 0: none */
 const char *manager_target_of_tid(const Manager *m, uint32_t tid); /* NULL: none */
 

@@ -31,26 +31,6 @@ int parse_page_id(Call *call, const ObjectRef *object, sd_bus_message *m, BusErr
         return r < 0 ? read_failed(r, e) : 0;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-        return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Names greater than after, ascending: the array is the caller's, the names are the model's. */
-static GPtrArray *target_names(const Desired *d, const char *after)
-{
-        GPtrArray *names = g_ptr_array_new();
-        GHashTableIter i;
-        gpointer key;
-
-        g_hash_table_iter_init(&i, d->targets);
-        while (g_hash_table_iter_next(&i, &key, NULL))
-                if (strcmp(key, after) > 0)
-                        g_ptr_array_add(names, key);
-        g_ptr_array_sort(names, compare_names);
-        return names;
-}
-
 static int append_target(sd_bus_message *m, Manager *manager, const TargetSpec *t)
 {
         int r = sd_bus_message_open_container(m, 'r', "sousuu");
@@ -66,17 +46,23 @@ static int append_target(sd_bus_message *m, Manager *manager, const TargetSpec *
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+/* What a page of names begins behind. */
+static const char *page_begin(const Call *call)
+{
+        return call->after_text[0] ? call->after_text : NULL;
+}
+
 void run_list_targets(Call *call)
 {
         Manager *manager = call->server->manager;
         const Desired *d = manager_desired(manager);
-        g_autoptr(GPtrArray) names = target_names(d, call->after_text);
+        g_autofree const char **names = g_new(const char *, call->max);
+        size_t n = manager_target_names(manager, page_begin(call), names, call->max);
         sd_bus_message *reply = call_new_reply(call);
         int r = reply ? sd_bus_message_open_container(reply, 'a', "(sousuu)") : -ENOMEM;
 
-        for (guint i = 0; r >= 0 && i < names->len && i < call->max; i++)
-                r = append_target(reply, manager,
-                                  g_hash_table_lookup(d->targets, g_ptr_array_index(names, i)));
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = append_target(reply, manager, g_hash_table_lookup(d->targets, names[i]));
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
         call_answer(call, reply, r);
@@ -124,8 +110,7 @@ void run_list_units(Call *call)
 {
         Manager *manager = call->server->manager;
         g_autofree const char **uuids = g_new(const char *, call->max);
-        const char *after = call->after_text[0] ? call->after_text : NULL;
-        size_t n = manager_unit_uuids(manager, after, uuids, call->max);
+        size_t n = manager_unit_uuids(manager, page_begin(call), uuids, call->max);
         sd_bus_message *reply = call_new_reply(call);
         int r = reply ? sd_bus_message_open_container(reply, 'a', "(sosssstua(sq))") : -ENOMEM;
 

@@ -23,6 +23,20 @@ int edit_fail(Edit *e, const char *name, const char *format, ...)
         return -1;
 }
 
+/* The first error among the problems from n on is that of e. */
+static int edit_fail_by_problem(Edit *e, guint n)
+{
+        for (guint i = n; i < e->result.problems->len; i++) {
+                const Problem *p = g_ptr_array_index(e->result.problems, i);
+
+                if (p->level == PROBLEM_ERROR)
+                        return edit_fail(e, ERROR_INVALID, "%s%s%s",
+                                         p->directive ? p->directive : "", p->directive ? ": " : "",
+                                         p->text);
+        }
+        return edit_fail(e, ERROR_INVALID, "The change is not valid");
+}
+
 void edit_problem(Edit *e, Problem *p)
 {
         g_ptr_array_add(e->result.problems, p);
@@ -30,8 +44,8 @@ void edit_problem(Edit *e, Problem *p)
 
 /* ---- begin and end --------------------------------------------------------------------------- */
 
-static Edit *edit_new(Manager *m, EditKind kind, const Caller *caller, const EditOptions *options,
-                      EditDone *done, void *userdata, GDestroyNotify destroy)
+Edit *edit_new(Manager *m, EditKind kind, const Caller *caller, const EditOptions *options,
+               EditDone *done, void *userdata, GDestroyNotify destroy)
 {
         Edit *e = g_new0(Edit, 1);
 
@@ -51,7 +65,7 @@ static Edit *edit_new(Manager *m, EditKind kind, const Caller *caller, const Edi
         return e;
 }
 
-static void edit_free(Edit *e)
+void edit_free(Edit *e)
 {
         edit_plan_clear(e);
         if (e->partial)
@@ -83,23 +97,31 @@ static void edit_queue(Edit *e)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-static void edit_over(Edit *e)
+void edit_finish(Edit *e)
 {
-        Manager *m = e->manager;
-
-        e->phase = EDIT_OVER;
-        loop_timer_cancel(m->loop, &e->deadline);
-        e->result.generation = m->generation;
-        if (m->current == e)
-                m->current = NULL;
-        if (m->state == MANAGER_RELOADING)
-                m->state = MANAGER_RUNNING;
+        e->result.generation = e->manager->generation;
         edit_journal(e);
         if (e->done)
                 e->done(&e->result, e->userdata);
         if (e->destroy)
                 e->destroy(e->userdata);
         edit_free(e);
+}
+
+static void edit_over(Edit *e)
+{
+        Manager *m = e->manager;
+
+        e->phase = EDIT_OVER;
+        loop_timer_cancel(m->loop, &e->deadline);
+        if (m->current == e)
+                m->current = NULL;
+        if (m->state == MANAGER_RELOADING)
+                m->state = MANAGER_RUNNING;
+        if (e->members)
+                batch_finish(e);
+        else
+                edit_finish(e);
         manager_touch(m);
         if (!m->current) {
                 units_republish(m);
@@ -217,24 +239,58 @@ static void edit_load(Edit *e)
         manager_job(m, &m->load_lane, &e->job);
 }
 
-static int edit_make(Edit *e)
+static int check_generation(Edit *e)
 {
-        Manager *m = e->manager;
+        const Manager *m = e->manager;
+
+        if (!e->options.has_generation || e->options.generation == m->generation)
+                return 0;
+        return edit_fail(e, ERROR_CONFLICT,
+                         "The configuration has moved from generation %" PRIu64 " to %" PRIu64
+                         "; look at it again and repeat",
+                         e->options.generation, m->generation);
+}
+
+/* What config says of one target. */
+static int check_targets(Edit *e, Desired *after)
+{
+        guint n = e->result.problems->len;
+        bool good = true;
+
+        for (char **name = e->targets; *name; name++) {
+                TargetSpec *spec = g_hash_table_lookup(after->targets, *name);
+
+                if (spec)
+                        good &= config_verify_target(spec, e->result.problems);
+        }
+        return good ? 0 : edit_fail_by_problem(e, n);
+}
+
+int edit_make_on(Edit *e, Desired *after)
+{
         BusError error = { 0 };
 
-        if (e->options.has_generation && e->options.generation != m->generation)
-                return edit_fail(e, ERROR_CONFLICT,
-                                 "The configuration has moved from generation %" PRIu64
-                                 " to %" PRIu64 "; look at it again and repeat",
-                                 e->options.generation, m->generation);
-        edit_copy(e);
-        if (e->edit(e->after, e->userdata, &error) < 0) {
+        if (check_generation(e) < 0)
+                return -1;
+        if (e->edit(after, e->userdata, &error) < 0) {
                 edit_fail(e, error.name ? error.name : ERROR_FAILED, "%s",
                           error.text ? error.text : "The change could not be made");
                 bus_error_clear(&error);
                 return -1;
         }
-        return 0;
+        return e->targets ? check_targets(e, after) : 0;
+}
+
+void edit_reset_target(Edit *e, const char *name)
+{
+        g_hash_table_remove(e->after->targets, name);
+        target_copy(e->after, e->before, name);
+}
+
+static int edit_make(Edit *e)
+{
+        edit_copy(e);
+        return e->members ? batch_make(e) : edit_make_on(e, e->after);
 }
 
 /* ---- verification and planning --------------------------------------------------------------- */
@@ -246,7 +302,7 @@ static void edit_diff(Edit *e)
         e->diff = config_diff(e->before, e->after);
 }
 
-/* What config says of the targets that change; at load it has said so already. */
+/* What config says of all of it together; at load it has said so already. */
 static int edit_verify(Edit *e)
 {
         guint n = e->result.problems->len;
@@ -257,20 +313,10 @@ static int edit_verify(Edit *e)
         if (e->kind != EDIT_CHANGE)
                 return 0;
         g_hash_table_iter_init(&iter, e->after->targets);
-        while (g_hash_table_iter_next(&iter, NULL, &spec))
+        while (!e->targets && g_hash_table_iter_next(&iter, NULL, &spec))
                 good &= config_verify_target(spec, e->result.problems);
         good &= config_verify(e->after, NULL, e->result.problems);
-        if (good)
-                return 0;
-        for (guint i = n; i < e->result.problems->len; i++) {
-                const Problem *p = g_ptr_array_index(e->result.problems, i);
-
-                if (p->level == PROBLEM_ERROR)
-                        return edit_fail(e, ERROR_INVALID, "%s%s%s",
-                                         p->directive ? p->directive : "", p->directive ? ": " : "",
-                                         p->text);
-        }
-        return edit_fail(e, ERROR_INVALID, "The change is not valid");
+        return good ? 0 : edit_fail_by_problem(e, n);
 }
 
 static void edit_revert(Edit *e, GHashTable *refused)
@@ -279,10 +325,8 @@ static void edit_revert(Edit *e, GHashTable *refused)
         gpointer name;
 
         g_hash_table_iter_init(&iter, refused);
-        while (g_hash_table_iter_next(&iter, &name, NULL)) {
-                g_hash_table_remove(e->after->targets, name);
-                target_copy(e->after, e->before, name);
-        }
+        while (g_hash_table_iter_next(&iter, &name, NULL))
+                edit_reset_target(e, name);
 }
 
 static int edit_prepare(Edit *e)
@@ -302,10 +346,19 @@ static int edit_prepare(Edit *e)
         return edit_fail(e, ERROR_FAILED, "The configuration contradicts itself");
 }
 
+void edit_add_change(Edit *e, const Change *c)
+{
+        g_ptr_array_add(e->result.changes, change_format(c));
+}
+
 static void edit_list_changes(Edit *e)
 {
+        if (e->members) {
+                batch_share_results(e);
+                return;
+        }
         for (guint i = 0; i < e->diff->len; i++)
-                g_ptr_array_add(e->result.changes, change_format(g_ptr_array_index(e->diff, i)));
+                edit_add_change(e, g_ptr_array_index(e->diff, i));
 }
 
 /* ---- stores ---------------------------------------------------------------------------------- */
@@ -415,37 +468,6 @@ static int edit_check_stores(Edit *e)
         return 0;
 }
 
-/* ---- portals --------------------------------------------------------------------------------- */
-
-static int edit_open_portals(Edit *e)
-{
-        for (guint i = 0; i < e->diff->len; i++) {
-                const Change *c = g_ptr_array_index(e->diff, i);
-                char text[256];
-                int r;
-
-                if (c->kind != CHANGE_ADD_PORTAL)
-                        continue;
-                r = portal_open(e->manager, c->portal->address, text, sizeof(text));
-                if (r >= 0 || r == -EEXIST)
-                        continue;
-                if (e->kind == EDIT_CHANGE)
-                        return edit_fail(e, ERROR_FAILED, "%s", text);
-                edit_problem(e, problem_new(PROBLEM_ERROR, c->portal->at, NULL, "portal", text));
-        }
-        return 0;
-}
-
-static void edit_close_portals(Edit *e, ChangeKind kind)
-{
-        for (guint i = 0; e->diff && i < e->diff->len; i++) {
-                const Change *c = g_ptr_array_index(e->diff, i);
-
-                if (c->kind == kind)
-                        portal_close(e->manager, c->portal->address);
-        }
-}
-
 /* ---- writing down ---------------------------------------------------------------------------- */
 
 static void persist_work(LoopJob *job)
@@ -539,112 +561,6 @@ static int edit_publish(Edit *e)
         return 0;
 }
 
-/* ---- taking over ----------------------------------------------------------------------------- */
-
-static void commit_target(Manager *m, char *name, Target *new, GPtrArray *gone)
-{
-        Target *old = g_hash_table_lookup(m->targets, name);
-
-        if (old) {
-                target_own_units(old, new, false);
-                m->n_luns -= old->n_maps;
-                g_hash_table_remove(m->tids, GUINT_TO_POINTER(old->tid));
-                m->next_tid = MIN(m->next_tid, old->tid);
-                g_hash_table_remove(m->republish, old);
-                g_hash_table_steal(m->targets, old->name);
-                g_ptr_array_add(gone, old);
-        }
-        if (new) {
-                new->n_sessions = old ? old->n_sessions : sessions_count(m, name);
-                target_own_units(new, old, true);
-                m->n_luns += new->n_maps;
-                g_hash_table_replace(m->targets, new->name, new);
-                g_hash_table_replace(m->tids, GUINT_TO_POINTER(new->tid), new);
-                while (g_hash_table_contains(m->tids, GUINT_TO_POINTER(m->next_tid)))
-                        m->next_tid++;
-        }
-        if (!new)
-                OBSERVE(m, target_removed, name);
-        else if (old)
-                OBSERVE(m, target_changed, name);
-        else
-                OBSERVE(m, target_added, name);
-}
-
-static void commit_desired(Edit *e)
-{
-        Desired *running = e->manager->desired;
-        gpointer key, spec;
-
-        if (!e->partial) {
-                e->manager->desired = TAKE_PTR(e->after);
-                desired_free(running);
-                return;
-        }
-        for (char **name = e->targets; *name; name++)
-                if (g_hash_table_steal_extended(e->after->targets, *name, &key, &spec))
-                        g_hash_table_replace(running->targets, key, spec);
-                else
-                        g_hash_table_remove(running->targets, *name);
-        SWAP(running->portals, e->after->portals);
-        SWAP(running->discovery_incoming, e->after->discovery_incoming);
-        SWAP(running->discovery_outgoing, e->after->discovery_outgoing);
-        SWAP(running->accounts, e->after->accounts);
-        SWAP(running->backing_directories, e->after->backing_directories);
-}
-
-static void commit_units(Edit *e)
-{
-        GHashTableIter iter;
-        gpointer u;
-
-        g_hash_table_iter_init(&iter, e->candidates);
-        while (g_hash_table_iter_next(&iter, NULL, &u)) {
-                unit_list(u);
-                if (((Unit *)u)->state == UNIT_AWAY)
-                        unit_journal_away(u);
-        }
-        for (guint i = 0; i < e->updates->len; i++) {
-                const UnitUpdate *update = &g_array_index(e->updates, UnitUpdate, i);
-
-                unit_update(update->unit, update->spec);
-        }
-}
-
-static void free_target(gpointer t)
-{
-        target_free(t);
-}
-
-/* The workers have it: from here on nothing fails. */
-static void edit_commit(Edit *e)
-{
-        g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func(free_target);
-        Manager *m = e->manager;
-        GHashTableIter iter;
-        gpointer name, new;
-        char text[256];
-
-        g_hash_table_iter_init(&iter, e->builds);
-        while (g_hash_table_iter_next(&iter, &name, &new)) {
-                commit_target(m, name, new, gone);
-                g_hash_table_iter_replace(&iter, NULL); /* it is the manager's now */
-        }
-        commit_units(e);
-        edit_close_portals(e, CHANGE_REMOVE_PORTAL);
-        commit_desired(e);
-        if (portals_listen(m, text, sizeof(text)) < 0) {
-                if (e->kind == EDIT_START)
-                        edit_fail(e, ERROR_FAILED, "%s", text);
-                else
-                        log_error("%s", text);
-        }
-        if (e->diff->len > 0 || e->kind == EDIT_START)
-                m->generation++;
-        if (m->state == MANAGER_STARTING)
-                m->state = MANAGER_RUNNING;
-}
-
 /* ---- the states ------------------------------------------------------------------------------ */
 
 static void edit_take_back(Edit *e)
@@ -729,7 +645,7 @@ static void run_next(LoopTask *task)
 
         if (m->current || m->edits.length == 0)
                 return;
-        m->current = g_queue_pop_head(&m->edits);
+        m->current = batch_take(m);
         edit_advance(m->current);
 }
 

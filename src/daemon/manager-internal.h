@@ -93,6 +93,7 @@ struct Manager {
         uint64_t generation;
         Identities *identities;
         GHashTable *targets; /* name -> Target, owned */
+        GTree *target_order; /* the same names, ascending */
         GHashTable *tids;    /* tid -> Target */
         IscsiMap *map;       /* what was published last; NULL: nothing yet */
         uint32_t next_tid;   /* none below is free */
@@ -102,7 +103,7 @@ struct Manager {
         GHashTable *units_by_key;   /* key -> Unit: the same and their aliases */
         GHashTable *claims;         /* uuid -> Unit whose store has been seen and is known so */
         GHashTable *units_by_store; /* StoreIdentity -> Unit: whoever has it open or last had */
-        GPtrArray *unit_order;      /* Unit*, ascending uuid; NULL: to be sorted anew */
+        GTree *unit_order;          /* the same UUIDs as units, ascending */
         LoopLane open_lane, remote_lane, persist_lane, load_lane;
         LoopTimer refresh;
         size_t refresh_next;
@@ -155,6 +156,7 @@ struct Manager {
                 (b) = _t;           \
         } while (0)
 
+int compare_strings(gconstpointer a, gconstpointer b);
 void manager_touch(Manager *m); /* generation, state or counts have moved */
 void manager_job(Manager *m, LoopLane *lane, LoopJob *job);
 
@@ -330,6 +332,10 @@ struct Edit {
         GDestroyNotify destroy;
         EditResult result;
 
+        /* manager-batch.c */
+        GPtrArray *members; /* Edit*: it stands for these; NULL: for itself */
+        bool alone;         /* not to be one of a batch: that has failed */
+
         /* the two states; partial: they hold the named targets only, and before is ours */
         bool partial;
         Desired *before, *after;
@@ -356,6 +362,14 @@ struct Edit {
         bool written;     /* they are */
 };
 
+Edit *edit_new(Manager *m, EditKind kind, const Caller *caller, const EditOptions *options,
+               EditDone *done, void *userdata, GDestroyNotify destroy);
+void edit_free(Edit *e);
+void edit_finish(Edit *e); /* tells the journal and who waits; frees e */
+/* Makes e's change on after, which has its targets. -1 with e's error. */
+int edit_make_on(Edit *e, Desired *after);
+void edit_reset_target(Edit *e, const char *name); /* e does not change it */
+void edit_add_change(Edit *e, const Change *c);
 void edit_unit_settled(Edit *e, Unit *u);
 /* Sets the error of e's result; returns -1. The first one stays. */
 int edit_fail(Edit *e, const char *name, const char *format, ...) _printf_(3, 4);
@@ -363,6 +377,19 @@ void edits_init(Manager *m);
 /* What waits, and what waits for stores, is answered with an error. */
 void edits_cancel(Manager *m);
 void edit_problem(Edit *e, Problem *p); /* takes p */
+
+/* ---- manager-commit.c ------------------------------------------------------------------------ */
+
+/* The workers have it: from here on nothing fails. */
+void edit_commit(Edit *e);
+
+/* ---- manager-batch.c ------------------------------------------------------------------------- */
+
+/* The next of m->edits, or one that stands for several of them. */
+Edit *batch_take(Manager *m);
+int batch_make(Edit *b);
+void batch_share_results(Edit *b);
+void batch_finish(Edit *b);
 
 /* ---- manager-audit.c ------------------------------------------------------------------------- */
 
@@ -408,5 +435,7 @@ int portals_open(Manager *m, const ManagerConfig *config, char *reterr, size_t s
 int portal_open(Manager *m, const char *address, char *reterr, size_t size);
 /* Closes it, if it is the configuration's. */
 void portal_close(Manager *m, const char *address);
+int edit_open_portals(Edit *e); /* those that e adds; -1 with its error */
+void edit_close_portals(Edit *e, ChangeKind kind);
 /* Hands what is bound and not yet listened on to the engine; binds the default if there is none. */
 int portals_listen(Manager *m, char *reterr, size_t size);

@@ -162,3 +162,34 @@ size_t manager_portals(const Manager *m, PortalInfo *ret, size_t max)
         }
         return n;
 }
+
+/* ---- those of a change ----------------------------------------------------------------------- */
+
+int edit_open_portals(Edit *e)
+{
+        for (guint i = 0; i < e->diff->len; i++) {
+                const Change *c = g_ptr_array_index(e->diff, i);
+                char text[256];
+                int r;
+
+                if (c->kind != CHANGE_ADD_PORTAL)
+                        continue;
+                r = portal_open(e->manager, c->portal->address, text, sizeof(text));
+                if (r >= 0 || r == -EEXIST)
+                        continue;
+                if (e->kind == EDIT_CHANGE)
+                        return edit_fail(e, ERROR_FAILED, "%s", text);
+                edit_problem(e, problem_new(PROBLEM_ERROR, c->portal->at, NULL, "portal", text));
+        }
+        return 0;
+}
+
+void edit_close_portals(Edit *e, ChangeKind kind)
+{
+        for (guint i = 0; e->diff && i < e->diff->len; i++) {
+                const Change *c = g_ptr_array_index(e->diff, i);
+
+                if (c->kind == kind)
+                        portal_close(e->manager, c->portal->address);
+        }
+}

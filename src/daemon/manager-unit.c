@@ -142,6 +142,7 @@ static void run_republish(LoopTask *task);
 void units_init(Manager *m)
 {
         m->units = g_hash_table_new(g_str_hash, g_str_equal);
+        m->unit_order = g_tree_new(compare_strings);
         m->units_by_key = g_hash_table_new(g_str_hash, g_str_equal);
         m->claims = g_hash_table_new(g_str_hash, g_str_equal);
         m->units_by_store = g_hash_table_new(store_id_hash, store_id_equal);
@@ -164,15 +165,7 @@ void units_done(Manager *m)
         g_hash_table_unref(m->claims);
         g_hash_table_unref(m->units_by_key);
         g_hash_table_unref(m->units);
-        if (m->unit_order)
-                g_ptr_array_unref(m->unit_order);
-}
-
-static void units_reorder(Manager *m)
-{
-        if (m->unit_order)
-                g_ptr_array_unref(m->unit_order);
-        m->unit_order = NULL;
+        g_tree_unref(m->unit_order);
 }
 
 static void unit_list_uuid(Unit *u)
@@ -180,7 +173,7 @@ static void unit_list_uuid(Unit *u)
         Manager *m = u->manager;
 
         g_hash_table_replace(m->units, u->uuid, u);
-        units_reorder(m);
+        g_tree_replace(m->unit_order, u->uuid, u->uuid);
         OBSERVE(m, unit_added, u->uuid);
 }
 
@@ -191,7 +184,7 @@ static void unit_unlist_uuid(Unit *u)
         if (g_hash_table_lookup(m->units, u->uuid) != u)
                 return;
         g_hash_table_remove(m->units, u->uuid);
-        units_reorder(m);
+        g_tree_remove(m->unit_order, u->uuid);
         OBSERVE(m, unit_removed, u->uuid);
 }
 

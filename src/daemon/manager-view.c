@@ -99,52 +99,25 @@ size_t manager_n_units(const Manager *m)
         return g_hash_table_size(m->units);
 }
 
-static int compare_units(gconstpointer a, gconstpointer b)
+/* Strings behind after (NULL: all), at most max. */
+static size_t page_of(GTree *order, const char *after, const char **ret, size_t max)
 {
-        return strcmp((*(Unit *const *)a)->uuid, (*(Unit *const *)b)->uuid);
-}
+        GTreeNode *node = after ? g_tree_upper_bound(order, after) : g_tree_node_first(order);
+        size_t n = 0;
 
-/* Sorted when somebody asks, and kept until the set changes. */
-static GPtrArray *unit_order(Manager *m)
-{
-        GHashTableIter iter;
-        gpointer u;
-
-        if (m->unit_order)
-                return m->unit_order;
-        m->unit_order = g_ptr_array_sized_new(g_hash_table_size(m->units));
-        g_hash_table_iter_init(&iter, m->units);
-        while (g_hash_table_iter_next(&iter, NULL, &u))
-                g_ptr_array_add(m->unit_order, u);
-        g_ptr_array_sort(m->unit_order, compare_units);
-        return m->unit_order;
-}
-
-/* Index of the first unit behind after. */
-static guint unit_behind(const GPtrArray *order, const char *after)
-{
-        guint low = 0, high = order->len;
-
-        while (low < high) {
-                guint middle = low + (high - low) / 2;
-                const Unit *u = g_ptr_array_index(order, middle);
-
-                if (strcmp(u->uuid, after) <= 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low;
+        for (; node && n < max; node = g_tree_node_next(node))
+                ret[n++] = g_tree_node_key(node);
+        return n;
 }
 
 size_t manager_unit_uuids(Manager *m, const char *after, const char **ret, size_t max)
 {
-        const GPtrArray *order = unit_order(m);
-        size_t n = 0;
+        return page_of(m->unit_order, after, ret, max);
+}
 
-        for (guint i = after ? unit_behind(order, after) : 0; i < order->len && n < max; i++)
-                ret[n++] = ((Unit *)g_ptr_array_index(order, i))->uuid;
-        return n;
+size_t manager_target_names(Manager *m, const char *after, const char **ret, size_t max)
+{
+        return page_of(m->target_order, after, ret, max);
 }
 
 static const char *state_name(const Unit *u)

@@ -8,6 +8,11 @@
 
 /* ---- small things ---------------------------------------------------------------------------- */
 
+int compare_strings(gconstpointer a, gconstpointer b)
+{
+        return strcmp(a, b);
+}
+
 void manager_touch(Manager *m)
 {
         OBSERVE(m, changed);
@@ -79,6 +84,7 @@ static void tables_init(Manager *m)
 {
         m->desired = desired_new();
         m->targets = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, free_target);
+        m->target_order = g_tree_new(compare_strings);
         m->tids = g_hash_table_new(NULL, NULL);
         m->next_tid = 1;
         units_init(m);
@@ -224,6 +230,7 @@ Manager *manager_free(Manager *m)
         m->engine = engine_free(m->engine);
         logs_close(m);
         iscsi_map_unref(m->map);
+        g_tree_unref(m->target_order);
         g_hash_table_unref(m->targets);
         g_hash_table_unref(m->tids);
         units_done(m);

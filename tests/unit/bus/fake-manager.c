@@ -350,6 +350,25 @@ size_t manager_n_units(const Manager *m)
         return all->len;
 }
 
+static int compare_names(gconstpointer a, gconstpointer b)
+{
+        return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+size_t manager_target_names(Manager *m, const char *after, const char **ret, size_t max)
+{
+        guint n_names;
+        g_autofree gpointer *names =
+                g_hash_table_get_keys_as_array(manager_desired(m)->targets, &n_names);
+        size_t n = 0;
+
+        qsort(names, n_names, sizeof(*names), compare_names);
+        for (guint i = 0; i < n_names && n < max; i++)
+                if (!after || strcmp(names[i], after) > 0)
+                        ret[n++] = names[i];
+        return n;
+}
+
 size_t manager_unit_uuids(Manager *m, const char *after, const char **ret, size_t max)
 {
         g_autoptr(GArray) all = units(m);

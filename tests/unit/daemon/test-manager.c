@@ -22,8 +22,9 @@ typedef struct Fixture {
         char *error, *text;
         GPtrArray *changes, *problems;
         uint64_t generation;
-        GString *signals;
-        unsigned n_unit_changes;
+        GString *signals, *answers;
+        unsigned n_unit_changes, waiting;
+        EditDone *on_queued_done; /* NULL: the usual one */
 } Fixture;
 
 static void remove_tree(const char *path)
@@ -138,6 +139,7 @@ static void set_up(Fixture *f, gconstpointer data)
         f->changes = g_ptr_array_new_with_free_func(g_free);
         f->problems = g_ptr_array_new_with_free_func(g_free);
         f->signals = g_string_new(NULL);
+        f->answers = g_string_new(NULL);
         g_assert_cmpint(sd_event_new(&f->event), >=, 0);
         start(f);
 }
@@ -150,6 +152,7 @@ static void tear_down(Fixture *f, gconstpointer data)
         g_ptr_array_unref(f->changes);
         g_ptr_array_unref(f->problems);
         g_string_free(f->signals, TRUE);
+        g_string_free(f->answers, TRUE);
         g_free(f->error);
         g_free(f->text);
         g_free(f->dir);
@@ -249,7 +252,8 @@ static void queue(Fixture *f, const EditOptions *options, const char *script)
         s->lines = g_strsplit(script, " ", 0);
         targets = script_targets(s->lines);
         manager_edit(f->manager, &caller, options ? options : &none, (const char *const *)targets,
-                     run_script, on_script_done, s, free_script);
+                     run_script, f->on_queued_done ? f->on_queued_done : on_script_done, s,
+                     free_script);
 }
 
 static void edit(Fixture *f, const EditOptions *options, const char *script, const char *error)
@@ -411,6 +415,110 @@ static void test_queue(Fixture *f, gconstpointer data)
                 g_assert_cmpstr(f->error, ==, NULL);
         }
         g_assert_cmpstr(f->signals->str, ==, "+one -one +one ");
+}
+
+static void on_counted(const EditResult *result, void *userdata)
+{
+        Fixture *f = ((Script *)userdata)->fixture;
+
+        g_string_append_printf(f->answers, "%s%u%s ", ((Script *)userdata)->lines[0] + 24,
+                               result->changes->len,
+                               result->error.name ? strrchr(result->error.name, '.') : "");
+        f->generation = result->generation;
+        f->done = --f->waiting == 0;
+}
+
+/* Waits for all that gather() has queued. */
+static void assert_answers(Fixture *f, const char *answers)
+{
+        wait_for(f, &f->done);
+        g_assert_cmpstr(f->answers->str, ==, answers);
+        g_string_truncate(f->answers, 0);
+}
+
+static void gather(Fixture *f, const EditOptions *options, const char *script)
+{
+        f->on_queued_done = on_counted;
+        f->waiting++;
+        queue(f, options, script);
+        f->on_queued_done = NULL;
+}
+
+static off_t log_size(Fixture *f)
+{
+        g_autofree char *path = g_build_filename(f->state, "changes", NULL);
+        struct stat st;
+
+        return stat(path, &st) == 0 ? st.st_size : 0;
+}
+
+static unsigned n_records(Fixture *f)
+{
+        g_autofree char *path = g_build_filename(f->state, "changes", NULL), *text = NULL;
+        unsigned n = 0;
+
+        g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        for (const char *p = text; (p = strstr(p, "\nchange ")); p++)
+                n++;
+        return n;
+}
+
+#define X(name) "iqn.2026-01.org.example:" name
+
+/* What waits together becomes one change, of one generation and one record; each keeps its own
+ * answer. */
+static void test_batch(Fixture *f, gconstpointer data)
+{
+        EditOptions old = { .has_generation = true }, passing = { .runtime = true };
+        uint64_t before = manager_generation(f->manager);
+
+        old.generation = before;
+        gather(f, NULL, X("a"));
+        gather(f, NULL, X("b") " " X("c"));
+        gather(f, NULL, "-" X("none"));                 /* fails alone */
+        gather(f, NULL, X("d") " " X("e") " -" X("e")); /* one that changes its mind */
+        assert_answers(f, ":none0.NotFound a1 b2 d1 ");
+        g_assert_cmpuint(f->generation, ==, before + 1);
+        g_assert_cmpuint(manager_generation(f->manager), ==, before + 1);
+        g_assert_cmpuint(n_records(f), ==, 1);
+        assert_targets(f, 4, 0, 0);
+
+        /* what concerns the same target comes after; what names a generation was overtaken */
+        old.generation = before + 1;
+        gather(f, &old, "-" X("a"));
+        gather(f, NULL, X("g"));
+        gather(f, NULL, "-" X("g"));
+        gather(f, &old, "-" X("b"));
+        gather(f, &passing, X("h"));
+        assert_answers(f, ":a1 g1 :g1 :b0.Conflict h1 ");
+        g_assert_cmpuint(manager_generation(f->manager), ==, before + 4);
+        g_assert_cmpuint(n_records(f), ==, 3); /* and one in the other log */
+
+        /* what is refused only in the end takes nobody along */
+        gather(f, NULL, X("i"));
+        gather(f, NULL, X("j+/nonexistent/disk"));
+        gather(f, NULL, X("k"));
+        assert_answers(f, "i1 j+/nonexistent/disk1.BackingStore k1 ");
+        assert_saved(f, X("i"), true);
+        assert_saved(f, X("j"), false);
+        restart(f);
+        assert_targets(f, 6, 0, 0); /* b, c, d, h, i, k */
+        g_assert_cmpint(log_size(f), ==, 0);
+}
+
+/* One file for two targets that are made together is one disk. */
+static void test_batch_shares_units(Fixture *f, gconstpointer data)
+{
+        g_autofree char *a = disk(f, "a");
+        g_autofree char *one = g_strconcat(X("a") "+", a, NULL);
+        g_autofree char *two = g_strconcat(X("b") "+", a, NULL);
+
+        gather(f, NULL, one);
+        gather(f, NULL, two);
+        wait_for(f, &f->done);
+        assert_targets(f, 2, 2, 1);
+        g_assert_cmpstr(manager_unit_of(f->manager, X("a"), 1), ==,
+                        manager_unit_of(f->manager, X("b"), 1));
 }
 
 static void test_reload(Fixture *f, gconstpointer data)
@@ -598,6 +706,8 @@ int main(int argc, char **argv)
         ADD("force-keeps-what-is-missing", test_force_keeps_what_is_missing);
         ADD("dry-run-and-generation", test_dry_run_and_generation);
         ADD("queue", test_queue);
+        ADD("batch", test_batch);
+        ADD("batch/units", test_batch_shares_units);
         ADD("reload", test_reload);
         ADD("portals", test_portals);
         ADD("trusted-paths", test_trusted_paths);
