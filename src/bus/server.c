@@ -9,6 +9,7 @@
 
 #define BACKOFF_MIN_USEC UINT64_C(250000)
 #define BACKOFF_MAX_USEC UINT64_C(30000000)
+#define AUTH_CALLS_MAX 16 /* of what comes with the authentication, 256 bytes */
 #define ACCEPT_RETRY_USEC UINT64_C(100000) /* after EMFILE and the like */
 
 static void connection_lost(BusConnection *c);
@@ -52,6 +53,7 @@ static void connection_close(BusConnection *c)
         calls_drop(c->server, c);
         c->named = false;
         c->disconnected = sd_bus_slot_unref(c->disconnected);
+        c->begun = sd_event_source_disable_unref(c->begun);
         if (!c->bus)
                 return;
         (void)sd_bus_detach_event(c->bus);
@@ -229,6 +231,23 @@ int bus_server_connect(BusServer *b, const char *address)
 
 /* ---- from clients of the private socket ---- */
 
+/* A client may send its first calls together with the end of its authentication, as libdbus does.
+ * sd-bus has then read them, and waits for the descriptor to become readable: they are fetched. */
+static int peer_begun(sd_event_source *source, void *userdata)
+{
+        BusConnection *c = userdata;
+        sd_bus *bus;
+
+        if (sd_bus_is_ready(c->bus) <= 0)
+                return 0;
+        bus = sd_bus_ref(c->bus); /* c may go meanwhile */
+        c->begun = sd_event_source_disable_unref(c->begun);
+        for (unsigned i = 0; i < AUTH_CALLS_MAX && sd_bus_process(bus, NULL) > 0; i++)
+                ;
+        sd_bus_unref(bus);
+        return 0;
+}
+
 static int start_peer(BusConnection *c, int *fd)
 {
         sd_id128_t id;
@@ -247,6 +266,8 @@ static int start_peer(BusConnection *c, int *fd)
                 r = sd_bus_set_sender(c->bus, BUS_NAME);
         if (r >= 0)
                 r = sd_bus_start(c->bus);
+        if (r >= 0)
+                r = sd_event_add_post(c->server->event, &c->begun, peer_begun, c);
         return r < 0 ? r : connection_start(c);
 }
 

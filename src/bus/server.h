@@ -55,6 +55,7 @@ struct BusConnection {
         sd_bus *bus;   /* NULL: waiting for the next attempt */
         sd_bus_slot *disconnected;
         sd_event_source *retry;
+        sd_event_source *begun; /* of a peer, until it is authenticated */
         uint64_t backoff_usec;
         bool named;      /* the bus gave us the name */
         bool complained; /* that it does not was reported */
