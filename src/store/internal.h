@@ -107,6 +107,10 @@ void store_set_readonly(Store *s, bool readonly);
 /* Blocks until a store that was let go has closed its file, at most ns: true; false: none has. */
 bool store_wait_closing(uint64_t ns);
 
+/* by +1, -1: something is (no longer) under way that counts as an open store for
+ * store_wait_closed(), such as a connection with threads of its own. */
+void store_hold(int by);
+
 static inline bool store_is_gone(const Store *s)
 {
         return __atomic_load_n(&s->gone, __ATOMIC_RELAXED);

@@ -302,6 +302,7 @@ static void *cluster_main(void *userdata)
         pthread_mutex_unlock(&lock);
         if (c->rados)
                 rados_shutdown(c->rados);
+        store_hold(-1);
         pthread_mutex_lock(&lock);
         if (c->closed)
                 *c->closed = true;
@@ -339,6 +340,7 @@ static int cluster_new(const RbdSpec *spec, RbdCluster **ret)
                 free(c);
                 return r;
         }
+        store_hold(+1);
         list_append(&clusters, &c->link);
         *ret = c;
         return 0;

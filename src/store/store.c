@@ -68,6 +68,11 @@ static void count(int open, int closing)
         pthread_mutex_unlock(&count_mutex);
 }
 
+void store_hold(int by)
+{
+        count(by, 0);
+}
+
 static void deadline_in(uint64_t ns, struct timespec *ret)
 {
         (void)clock_gettime(CLOCK_REALTIME, ret);
@@ -101,7 +106,7 @@ bool store_wait_closed(uint64_t ns)
 
         deadline_in(ns, &until);
         pthread_mutex_lock(&count_mutex);
-        while (n_closing > 0 && r == 0)
+        while (n_open > 0 && r == 0)
                 r = pthread_cond_timedwait(&count_changed, &count_mutex, &until);
         closed = n_open == 0;
         pthread_mutex_unlock(&count_mutex);

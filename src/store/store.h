@@ -144,8 +144,8 @@ int store_refresh(Store *s, const StoreSpec *spec, StoreError *reterr);
 int store_configure(Store *s, const char *options, StoreError *reterr);
 /* Requests submitted and not completed, on all channels: ghosts keep a store busy. */
 unsigned store_busy(const Store *s);
-/* Waits until every store that was let go is closed, at most ns. false: some are open all the same.
- * For the end of a program. */
+/* Waits until every store is closed, at most ns. false: some are open all the same, and may have
+ * threads of their own: not a time to take static state away. For the end of a program. */
 bool store_wait_closed(uint64_t ns);
 /* The lane that blocking work for this store shares. */
 LoopLane *store_lane(Store *s);
