@@ -125,24 +125,48 @@ def test_one_image_is_one_unit():
                 tgt.eventually(lambda: state_of(other) == 0)
             assert raw.response(raw.command(b"\x16" + bytes(5)))[0] == 0  # RESERVE(6)
             assert state_of(other) == 0x18
+            # what only turns out to be the same when it is open is not served a second time
+            link = os.path.join(d, "link.conf")
+            os.symlink(cluster.conf, link)
+            daemon.fragment("3.conf", target(FILE, "shared", options=f"id=tgt;conf={link}"))
+            p = daemon.ctl("reload", check=False)
+            assert "is the same as shared" in p.stdout and "configured differently" in p.stdout, p.stdout
+            assert show(daemon, f"{FILE}/1", "Uuid") != uuid
         # and again after a restart, in any order of opening
         daemon.start()
         assert show(daemon, f"{ONE}/1", "Uuid") == show(daemon, f"{TWO}/1", "Uuid") == uuid
         daemon.stop()
 
 
+def grows(daemon, name, image, size):
+    raw = login(daemon, name)
+    tgt.eventually(lambda: state_of(raw) == 0)
+    cluster.resize(image, size)
+
+    def grown():
+        time.sleep(0.05)
+        status, _, sense, _ = raw.response(raw.command(bytes(6)))
+        return status == 2 and sense[12:14] == b"\x2a\x09"
+    tgt.eventually(grown, 15, "UNIT ATTENTION 2A/09")
+    raw.close()
+
+
+def test_two_hosts():
+    """librbd's lock goes to whoever writes; neither sees less than what was written."""
+    cluster.create("both", 16 * MIB)
+    with tgt.scratch() as d, tgt.scratch() as e:
+        with serve(d, {"1.conf": target(ONE, "both")}) as a, serve(e, {"1.conf": target(ONE, "both")}) as b:
+            for i in range(3):
+                for daemon, other in ((a, b), (b, a)):
+                    byte = f"0x{17 * (i + 1):02x}"
+                    qemu_io(daemon.url(ONE), f"write -P {byte} {i}M 64k", "flush")
+                    qemu_io(other.url(ONE), f"read -P {byte} {i}M 64k")
+
+
 def test_resize_is_seen():
     cluster.create("grows", 16 * MIB)
     with tgt.scratch() as d, serve(d, {"1.conf": target(ONE, "grows")}) as daemon:
-        raw = login(daemon, ONE)
-        tgt.eventually(lambda: state_of(raw) == 0)
-        cluster.resize("grows", 32 * MIB)
-
-        def grown():
-            time.sleep(0.05)
-            status, _, sense, _ = raw.response(raw.command(bytes(6)))
-            return status == 2 and sense[12:14] == b"\x2a\x09"
-        tgt.eventually(grown, 15, "UNIT ATTENTION 2A/09")
+        grows(daemon, ONE, "grows", 32 * MIB)
         qemu_io(daemon.url(ONE), "write -P 0x22 31M 1M", "read -P 0x22 31M 1M")
 
 
@@ -186,8 +210,10 @@ def test_cluster_hangs():
                 refused(daemon, "does not answer", "add-lun", "--runtime", FILE, "later",
                         "--bs-type=rbd", f"--bsopts=conf={cluster.conf};id=tgt", "--lun=9")
                 assert time.monotonic() - begin < 8
+                time.sleep(max(0, begin + 6 - time.monotonic()))  # longer than it remembers watchers
             out, _ = load.communicate(timeout=90)
             assert load.returncode == 0, f"exit {load.returncode}: {out}"
+            grows(daemon, ONE, "hangs", 96 * MIB)
 
 
 def test_late_write_does_not_land_on_a_newer_one():
@@ -246,6 +272,14 @@ def test_daemon_ends_while_the_cluster_hangs():
             daemon.stop(timeout=15)
             assert time.monotonic() - begin < 12
         daemon.start()  # __exit__ stops it
+
+
+def test_daemon_ends_while_it_connects():
+    with tgt.scratch() as d, cluster.stopped("mon"):
+        daemon = serve(d, {"1.conf": target(ONE, "unseen")}).start()
+        begin = time.monotonic()
+        daemon.stop(timeout=15)
+        assert time.monotonic() - begin < 8
 
 
 def test_killed_and_started_again():
@@ -313,6 +347,59 @@ def test_without_the_module():
             # what the daemon does not need, it does not have
             with open(f"/proc/{daemon.process.pid}/maps") as f:
                 assert "librbd" not in f.read()
+
+
+# ---- as it is installed ----
+
+SANDBOXED = r"""
+set -eu
+trap 'r=$?; [ $r = 0 ] || { echo "FAILED at line $LINENO"; journalctl -b --no-pager -n 40; }; exit $r' EXIT
+/usr/bin/python3 SOURCE/tests/lib/ceph.py /tmp > /tmp/ceph.out 2>&1 &
+systemctl enable --now tgtd.socket
+for i in $(seq 400); do grep -q ready /tmp/ceph.out && break; sleep 0.1; done
+mkdir /etc/ceph
+sed '/^keyring/d' /tmp/ceph/ceph.conf > /etc/ceph/ceph.conf
+install -m 0600 /tmp/ceph/client.admin.keyring /etc/ceph/ceph.client.admin.keyring
+# from here on as targets.conf(5) has it
+ceph auth get-or-create client.tgt mon 'profile rbd' osd 'profile rbd pool=rbd' \
+    -o /etc/ceph/ceph.client.tgt.keyring
+chgrp tgt /etc/ceph/ceph.client.tgt.keyring
+chmod 0640 /etc/ceph/ceph.client.tgt.keyring
+rbd create rbd/disk1 --size 64M
+cat > /etc/tgt/targets.d/disk1.conf <<END
+<target iqn.2001-04.com.example:disk1>
+    initiator-address 127.0.0.1
+    <backing-store rbd/disk1>
+        bs-type rbd
+        bsopts "id=tgt"
+        thin-provisioning 1
+    </backing-store>
+</target>
+END
+qemu-io -f raw -t writeback -c 'write -P 0x99 0 1M' -c flush -c 'read -P 0x99 0 1M' \
+    iscsi://127.0.0.1/iqn.2001-04.com.example:disk1/1 > /tmp/out 2>&1 || { cat /tmp/out; exit 1; }
+if grep -E 'failed|verification' /tmp/out; then exit 1; fi
+[ "$(ps -o user= -C tgtd)" = tgt ]
+pid=$(systemctl show -P MainPID tgtd.service)
+grep -q "/tgt/store-rbd.so" /proc/$pid/maps
+# client.admin, which is meant where no id is given, has a key that only root may read
+if out=$(tgtctl add-lun --runtime disk1 rbd/disk2 --bs-type=rbd --lun=2 2>&1); then echo "$out"; exit 1; fi
+grep -q 'keyring of client.admin' <<< "$out" || { echo "$out"; exit 1; }
+systemctl stop tgtd.service
+[ "$(rbd lock ls rbd/disk1)" = "" ]
+key=$(ceph auth get-key client.tgt)
+if journalctl -b --no-pager | grep -F "$key"; then exit 1; fi
+echo MACHINE-DONE
+"""
+
+
+def test_in_the_sandbox_of_its_unit():
+    dest = os.path.join(tgt.BUILD, "dest-rbd")
+    tgt.run("rm", "-rf", dest)
+    tgt.run("meson", "install", "-C", tgt.BUILD, "--no-rebuild", "--destdir", dest)
+    p = tgt.run(os.path.join(tgt.LIB, "machine"), "-d", dest, "-b", tgt.SOURCE, "bash", "-c",
+                SANDBOXED.replace("SOURCE", tgt.SOURCE), check=False, timeout=120)
+    assert p.returncode == 0 and "MACHINE-DONE" in p.stdout, f"exit {p.returncode}\n{p.stdout}"
 
 
 if __name__ == "__main__":
