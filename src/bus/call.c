@@ -50,7 +50,14 @@ static Call *call_new(BusConnection *c, sd_bus_message *m, const MethodRow *row)
 
 void call_add_check(Call *call, const char *action, const char *path)
 {
-        Check check = { action, g_strdup(path) };
+        Check check = { action, g_strdup(path), NULL };
+
+        g_array_append_val(call->checks, check);
+}
+
+void call_add_lun_check(Call *call, const EditLun *also)
+{
+        Check check = { call->row->action, NULL, also };
 
         g_array_append_val(call->checks, check);
 }
@@ -231,18 +238,29 @@ static int edit_call(Desired *d, void *userdata, BusError *e)
         return call->row->edit(d, &call->edit, e);
 }
 
+static void add_name(GPtrArray *names, char *name)
+{
+        if (name && !g_ptr_array_find_with_equal_func(names, name, g_str_equal, NULL))
+                g_ptr_array_add(names, name);
+}
+
 void call_run(Call *call)
 {
-        const char *targets[] = { call->edit.target, NULL };
+        g_autoptr(GPtrArray) targets = g_ptr_array_new();
         Caller caller = call_caller(call);
 
         call->running = true;
         call->watch = sd_bus_slot_unref(call->watch);
-        if (call->row->run)
+        if (call->row->run) {
                 call->row->run(call);
-        else
-                manager_edit(call->server->manager, &caller, &call->options, targets, edit_call,
-                             done_edit, call, NULL);
+                return;
+        }
+        add_name(targets, call->edit.target);
+        for (guint i = 0; call->edit.also && i < call->edit.also->len; i++)
+                add_name(targets, ((EditLun *)g_ptr_array_index(call->edit.also, i))->target);
+        g_ptr_array_add(targets, NULL);
+        manager_edit(call->server->manager, &caller, &call->options,
+                     (const char *const *)targets->pdata, edit_call, done_edit, call, NULL);
 }
 
 /* ---- arrival ---- */

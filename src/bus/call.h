@@ -55,7 +55,9 @@ struct MethodRow {
 
 typedef struct Check {
         const char *action;
-        char *path; /* a detail, or NULL */
+        char *path;          /* a detail, or NULL */
+        const EditLun *also; /* of the call's edit: this target and LUN instead of those that the
+                                call names; or NULL */
 } Check;
 
 struct Call {
@@ -98,6 +100,8 @@ int call_entry(sd_bus_message *m, void *userdata, sd_bus_error *e);
 Call *call_start_reading(BusConnection *c, sd_bus_message *m, const MethodRow *row);
 
 void call_add_check(Call *call, const char *action, const char *path);
+/* The same action, for another target that the call changes too. */
+void call_add_lun_check(Call *call, const EditLun *also);
 /* Runs it; the checks have passed. */
 void call_run(Call *call);
 /* Answers and frees. */

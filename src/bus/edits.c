@@ -30,10 +30,19 @@ void directive_free(Directive *d)
         g_free(d);
 }
 
+void edit_lun_free(EditLun *l)
+{
+        if (!l)
+                return;
+        g_free(l->target);
+        g_free(l);
+}
+
 void edit_clear(Edit *e)
 {
         g_clear_pointer(&e->target, g_free);
         g_clear_pointer(&e->directives, g_ptr_array_unref);
+        g_clear_pointer(&e->also, g_ptr_array_unref);
         g_clear_pointer(&e->kind, g_free);
         g_clear_pointer(&e->value, g_free);
         g_clear_pointer(&e->user, g_free);
@@ -267,17 +276,8 @@ int edit_remove_lun(Desired *d, void *userdata, BusError *e)
         return verify_target(t, e);
 }
 
-int edit_set_lun(Desired *d, void *userdata, BusError *e)
+static int set_lun(TargetSpec *t, LunSpec *l, const Edit *edit, BusError *e)
 {
-        const Edit *edit = userdata;
-        TargetSpec *t = find_target(d, edit, e);
-        LunSpec *l;
-
-        if (!t)
-                return -1;
-        l = target_spec_find_lun(t, edit->lun);
-        if (!l)
-                return no_lun(edit, e);
         for (guint i = 0; i < edit->directives->len; i++) {
                 const Directive *directive = g_ptr_array_index(edit->directives, i);
 
@@ -292,6 +292,41 @@ int edit_set_lun(Desired *d, void *userdata, BusError *e)
         if (set_lun_directives(NULL, l, edit, e) < 0)
                 return -1;
         return verify_target(t, e);
+}
+
+/* Another file under one number is not the others' business; anything else is the unit's. */
+static bool leaves_unit(const Edit *edit)
+{
+        for (guint i = 0; i < edit->directives->len; i++)
+                if (STREQ(((const Directive *)g_ptr_array_index(edit->directives, i))->name,
+                          "path"))
+                        return true;
+        return false;
+}
+
+int edit_set_lun(Desired *d, void *userdata, BusError *e)
+{
+        const Edit *edit = userdata;
+        TargetSpec *t = find_target(d, edit, e);
+        LunSpec *l;
+
+        if (!t)
+                return -1;
+        l = target_spec_find_lun(t, edit->lun);
+        if (!l)
+                return no_lun(edit, e);
+        if (set_lun(t, l, edit, e) < 0)
+                return -1;
+        for (guint i = 0; edit->also && i < edit->also->len && !leaves_unit(edit); i++) {
+                const EditLun *other = g_ptr_array_index(edit->also, i);
+
+                /* what has gone meanwhile has nothing to contradict */
+                t = g_hash_table_lookup(d->targets, other->target);
+                l = t ? target_spec_find_lun(t, other->lun) : NULL;
+                if (l && set_lun(t, l, edit, e) < 0)
+                        return -1;
+        }
+        return 0;
 }
 
 /* ---- access ---- */

@@ -17,6 +17,14 @@ typedef struct Directive {
 
 void directive_free(Directive *d);
 
+/* A LUN of a target. */
+typedef struct EditLun {
+        char *target;
+        uint16_t lun;
+} EditLun;
+
+void edit_lun_free(EditLun *l);
+
 typedef struct Edit {
         bool runtime, force; /* as the options of the same names */
         ConfigCheckParam *check;
@@ -24,6 +32,7 @@ typedef struct Edit {
         bool has_lun;          /* lun is meant; add_lun sets both */
         uint16_t lun;          /* in; out of add_lun */
         GPtrArray *directives; /* Directive* */
+        GPtrArray *also;       /* EditLun*: what else maps the unit that is set; or NULL */
         char *kind, *value;    /* of an ACL entry; value is rewritten as configured */
         char *user, *secret, *direction;
         char *address; /* of a portal; rewritten as "ADDR:PORT" */

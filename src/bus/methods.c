@@ -82,11 +82,37 @@ int parse_add_lun(Call *call, const ObjectRef *object, sd_bus_message *m, BusErr
         return parse_options(call, object, m, e);
 }
 
+/* A unit is set as a whole, so whoever sets it must be allowed to for each target that maps it. */
+static void add_other_mappings(Call *call)
+{
+        Manager *manager = call->server->manager;
+        const char *uuid = manager_unit_of(manager, call->edit.target, call->edit.lun);
+        g_autofree UnitMapping *mappings = g_new(UnitMapping, MAPPINGS_MAX);
+        size_t n = uuid ? manager_unit_mappings(manager, uuid, mappings, MAPPINGS_MAX) : 0;
+
+        call->edit.also = g_ptr_array_new_with_free_func((GDestroyNotify)edit_lun_free);
+        for (size_t i = 0; i < n; i++) {
+                bool here = STREQ(mappings[i].target, call->edit.target);
+                EditLun *other;
+
+                if (here && mappings[i].lun == call->edit.lun)
+                        continue;
+                other = g_new0(EditLun, 1);
+                other->target = g_strdup(mappings[i].target);
+                other->lun = mappings[i].lun;
+                g_ptr_array_add(call->edit.also, other);
+                if (!here)
+                        call_add_lun_check(call, other);
+        }
+}
+
 int parse_set_lun(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
 {
-        if (read_lun(call, m, e) < 0 || read_directives(m, &call->edit.directives, e) < 0)
+        if (read_lun(call, m, e) < 0 || read_directives(m, &call->edit.directives, e) < 0 ||
+            parse_options(call, object, m, e) < 0)
                 return -1;
-        return parse_options(call, object, m, e);
+        add_other_mappings(call);
+        return 0;
 }
 
 int parse_set(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)

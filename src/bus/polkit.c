@@ -25,12 +25,13 @@ static int append_details(sd_bus_message *m, const Call *call, const Check *chec
         char lun[8];
         int r;
 
-        snprintf(lun, sizeof(lun), "%u", call->edit.lun);
+        snprintf(lun, sizeof(lun), "%u", check->also ? check->also->lun : call->edit.lun);
         r = sd_bus_message_open_container(m, 'a', "{ss}");
         if (r >= 0)
                 r = append_detail(m, "method", call->row->member);
         if (r >= 0)
-                r = append_detail(m, "target", call->edit.target);
+                r = append_detail(m, "target",
+                                  check->also ? check->also->target : call->edit.target);
         if (r >= 0)
                 r = append_detail(m, "lun", call->edit.has_lun ? lun : NULL);
         if (r >= 0)

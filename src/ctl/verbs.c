@@ -198,7 +198,8 @@ static const Verb verb_table[] = {
           NULL,
           "Set directives of a LUN",
           "One directive with its values as words, or several as options. The others stay as they "
-          "are.",
+          "are. Where several targets serve the same disk, it is set for all of them; only path is "
+          "for this LUN alone.",
           "tgtctl set-lun disk1 5 write-cache off\n"
           "tgtctl set-lun disk1 5 --readonly" },
         { "unit refresh",

@@ -103,8 +103,8 @@ def test_one_disk_has_one_configuration():
             assert "LUN" not in daemon.ctl("show", TWO).stdout.replace("LUNs", "")
             daemon.ctl("add-lun", TWO, link)
             assert uuid(daemon, ONE) == uuid(daemon, TWO)
-            # nor can one of the two change alone
-            refused(daemon, "another configuration", "set-lun", TWO, "1", "write-cache", "off")
+            # nor can one of the two change alone, and the other is the administrator's
+            refused(daemon, r"1\.conf", "set-lun", TWO, "1", "write-cache", "off")
             assert "write-cache" not in daemon.ctl("dump", TWO).stdout
             # both together can, if they agree
             for name, path, to in ((ONE, disk, "off"), (TWO, link, "on")):
@@ -118,6 +118,31 @@ def test_one_disk_has_one_configuration():
             assert daemon.ctl("dump").stdout.count("write-cache off") == 2
             for name in (ONE, TWO):
                 assert "WriteCache=no" in daemon.ctl("show", f"{name}/1").stdout
+
+
+def test_a_disk_of_several_targets_is_set_as_one():
+    with tgt.scratch() as d:
+        disk = tgt.sparse(os.path.join(d, "a.img"), 16 << 20)
+        link = os.path.join(d, "link.img")
+        os.symlink(disk, link)
+        with tgt.Daemon(d) as daemon:
+            for name in (ONE, TWO):
+                daemon.ctl("create", name)
+            daemon.ctl("add-lun", ONE, disk, "--lun=3")
+            daemon.ctl("add-lun", TWO, link)
+            daemon.ctl("add-lun", TWO, disk, "--lun=9")
+            for word in ("off", "on", "off"):
+                said = daemon.ctl("set-lun", TWO, "1", "write-cache", word).stdout
+                assert said.count(f"-> {word}") == 3 and f"{ONE} lun 3" in said and f"{TWO} lun 9" in said, said
+            assert daemon.ctl("dump").stdout.count("write-cache off") == 3
+            refused(daemon, "readonly", "set-lun", ONE, "3", "readonly", "perhaps")
+            assert daemon.ctl("dump").stdout.count("write-cache off") == 3
+            # another file under one of the numbers is that number's alone
+            other = tgt.sparse(os.path.join(d, "b.img"), 16 << 20)
+            daemon.ctl("set-lun", TWO, "9", "path", other)
+            assert daemon.ctl("dump").stdout.count(other) == 1
+            daemon.ctl("set-lun", TWO, "9", "write-cache", "on")
+            assert daemon.ctl("dump").stdout.count("write-cache off") == 2
 
 
 def test_who_is_in_the_way():

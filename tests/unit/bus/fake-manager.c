@@ -424,7 +424,10 @@ size_t manager_unit_mappings(Manager *m, const char *uuid, UnitMapping *ret, siz
         if (max == 0 || !find_unit(m, uuid, &u))
                 return 0;
         ret[0] = (UnitMapping){ u.target->name, u.lun->lun };
-        return 1;
+        if (!m->shared_with || max < 2)
+                return 1;
+        ret[1] = (UnitMapping){ m->shared_with, 5 };
+        return 2;
 }
 
 const char *manager_unit_of(Manager *m, const char *target, uint16_t lun)

@@ -129,6 +129,27 @@ static void test_details(Fixture *f, const void *data)
                         "org.tgt1.reload method=Reload flags=0\n");
 }
 
+static void share(Harness *h, void *arg)
+{
+        h->manager->shared_with = arg;
+}
+
+/* What sets a unit for two targets is asked of both. */
+static void test_shared_unit(Fixture *f, const void *data)
+{
+        static const char other[] = "iqn.2024-01.net.example:other";
+
+        create(f, "/srv/a");
+        harness_run(f->h, share, (void *)other);
+        mock_polkit_set(f->polkit, POLKIT_YES, NULL);
+        assert_call(f->bus, TEST_TARGET_PATH, IFACE_TARGET, "SetLogicalUnit", "qa{sas}a{sv}", 1, 1,
+                    "write-cache", 1, "off", 0);
+        expect_asked(f, "org.tgt1.lun.manage method=SetLogicalUnit target=" TEST_TARGET
+                        " lun=1 flags=0\n"
+                        "org.tgt1.lun.manage method=SetLogicalUnit "
+                        "target=iqn.2024-01.net.example:other lun=5 flags=0\n");
+}
+
 static void add_session(Harness *h, void *arg)
 {
         fake_manager_add_session(h->manager, 8, TEST_TARGET);
@@ -520,6 +541,7 @@ int main(int argc, char **argv)
         } tests[] = {
                 { "/polkit/allow", setup_system, test_allow },
                 { "/polkit/details", setup_system, test_details },
+                { "/polkit/shared-unit", setup_system, test_shared_unit },
                 { "/polkit/session", setup_system, test_session },
                 { "/polkit/paths", setup_system, test_paths },
                 { "/polkit/deny", setup_system, test_deny },
