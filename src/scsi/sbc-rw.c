@@ -59,13 +59,23 @@ Run sbc_read(Task *task, int r)
                                                                                    : RUN_DONE;
 }
 
+enum { WRITE_START, WRITE_DATA, WRITE_FLUSH };
+
 Run sbc_write(Task *task, int r)
 {
-        if (task->step > 0)
-                return r < 0 ? task_store_error(task, r) : task_status(task, SCSI_GOOD);
+        if (task->step != WRITE_START) {
+                if (UNLIKELY(r < 0))
+                        return task_store_error(task, r);
+                if (LIKELY(task->step == WRITE_FLUSH || (task->io->req.flags & STORE_FUA) ||
+                           (task->slot->state.mode & MODE_WCE)))
+                        return task_status(task, SCSI_GOOD);
+                /* the write cache went off meanwhile, and who did that has had the answer */
+                task->step = WRITE_FLUSH;
+                return io_prepare(task, STORE_FLUSH, 0, 0, NULL, 0) ? RUN_IO : RUN_DONE;
+        }
         if (task->blocks == 0)
                 return task_status(task, SCSI_GOOD);
-        task->step = 1;
+        task->step = WRITE_DATA;
         if (UNLIKELY(!io_prepare(task, STORE_WRITE, task->lba, task->blocks, task->buffer, 0)))
                 return RUN_DONE;
         if (has_fua(task) || !(task->slot->state.mode & MODE_WCE))

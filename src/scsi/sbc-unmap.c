@@ -128,7 +128,9 @@ static Run write_same_piece(Task *task)
         if (!io_prepare(task, pattern ? STORE_WRITE : STORE_ZERO, task->lba + task->cursor, n,
                         pattern, 0))
                 return RUN_DONE;
-        if (!(slot->state.mode & MODE_WCE))
+        if (slot->state.mode & MODE_WCE)
+                task->aux = 1; /* a piece may be in the cache only */
+        else
                 task->io->req.flags |= STORE_FUA;
         if (!pattern && (task_cdb(task)[1] & SAME_UNMAP))
                 task->io->req.flags |= STORE_UNMAP_OK;
@@ -136,16 +138,19 @@ static Run write_same_piece(Task *task)
         return RUN_IO;
 }
 
+enum { SAME_START, SAME_PIECES, SAME_FLUSH };
+
 Run sbc_write_same(Task *task, int r)
 {
         if (r < 0)
                 return task_store_error(task, r);
-        if (task->step == 0) {
+        if (task->step == SAME_START) {
                 if ((task_cdb(task)[1] & SAME_UNMAP) && !task->slot->state.limits.unmap)
                         return task_bad_cdb(task, 1, 3);
                 if (task->blocks > task->slot->state.limits.max_write_same)
                         return task_bad_cdb(task, task->op->length.at, -1);
-                task->step = 1;
+                task->step = SAME_PIECES;
+                task->aux = 0;
                 /* with UNMAP, too, what is read afterwards is what was sent: zeros can be unmapped,
                  * anything else is written (SBC-3 4.7.3.4.4) */
                 if (!has_no_data(task) && !task->in_buffer &&
@@ -153,7 +158,11 @@ Run sbc_write_same(Task *task, int r)
                     !fill_pattern(task))
                         return task_status(task, SCSI_TASK_SET_FULL);
         }
-        if (task->cursor == task->blocks)
+        if (task->cursor < task->blocks)
+                return write_same_piece(task);
+        if (task->step == SAME_FLUSH || !task->aux || (task->slot->state.mode & MODE_WCE))
                 return task_status(task, SCSI_GOOD);
-        return write_same_piece(task);
+        /* the write cache went off meanwhile */
+        task->step = SAME_FLUSH;
+        return io_prepare(task, STORE_FLUSH, 0, 0, NULL, 0) ? RUN_IO : RUN_DONE;
 }

@@ -114,6 +114,43 @@ static void test_mode_select(void)
 }
 
 /* The write cache off by MODE SELECT(10): flushed before that is acknowledged. */
+/* What was under way when the cache went off is answered after the answer to that, and has to be as
+ * stable as what comes later. */
+static void test_write_cache_off_under_way(void)
+{
+        static uint8_t data[BS], pattern[BS] = { 7 };
+        static const struct {
+                uint8_t cdb[16];
+                unsigned length;
+                const uint8_t *out;
+        } writes[] = {
+                { { 0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0 }, 10, data },
+                { { 0x93, 0, [13] = 1 }, 16, pattern },
+                { { 0x93, 0, [13] = 1 }, 16, data },
+        };
+        Fixture f;
+
+        for (size_t i = 0; i < ELEMENTSOF(writes); i++) {
+                Command *c;
+                unsigned before;
+
+                setup(&f, &default_config);
+                fake_store_hold(f.store);
+                c = command_new(f.n, 1, writes[i].cdb, writes[i].length);
+                command_out(c, writes[i].out, BS);
+                command_start(c);
+                sim_run(f.w.sim);
+                g_assert_cmpuint(fake_store_held(f.store), ==, 1);
+                unit_change(&f.w, f.lu, LU_CHANGE_STATE, NULL, false, false);
+                before = fake_store_stats(f.store).flushes;
+                fake_store_release(f.store);
+                command_wait(c);
+                g_assert_cmpuint(fake_store_stats(f.store).flushes, ==, before + 1);
+                expect_good(c);
+                teardown(&f);
+        }
+}
+
 static void test_write_cache_off(void)
 {
         uint8_t list[8 + 16 + 20] = { [4] = 1, [7] = 16 };
@@ -356,6 +393,7 @@ int main(int argc, char *argv[])
         g_test_add_func("/scsi/unit/readonly", test_readonly);
         g_test_add_func("/scsi/unit/mode-select", test_mode_select);
         g_test_add_func("/scsi/unit/write-cache-off", test_write_cache_off);
+        g_test_add_func("/scsi/unit/write-cache-off-under-way", test_write_cache_off_under_way);
         g_test_add_func("/scsi/unit/removable", test_removable);
         g_test_add_func("/scsi/unit/no-store", test_no_store);
         g_test_add_func("/scsi/unit/luns", test_luns);
