@@ -403,7 +403,7 @@ Io *io_free(Io *io);
 /* Detaches io from its task; its range is a ghost from now on if it changes the medium. The slot
  * lets nothing in before every slot knows. true: it is such a ghost. */
 bool io_give_up(Io *io, LuSlot *slot);
-/* Sends the prepared flush on its way without its task (IMMED). */
+/* Sends the prepared flush or read on its way without its task (IMMED). */
 void io_detach(Task *task);
 
 static inline const uint8_t *task_cdb(const Task *task)

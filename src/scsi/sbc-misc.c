@@ -4,7 +4,7 @@
 
 /* Capacity, cache, start and stop (SBC-3 5.15, 5.16, 5.8, 5.22, 5.26). */
 
-#define IMMED 0x02 /* SYNCHRONIZE CACHE, byte 1 */
+#define IMMED 0x02 /* SYNCHRONIZE CACHE, PRE-FETCH: byte 1 */
 
 Run sbc_read_capacity10(Task *task, int r)
 {
@@ -58,9 +58,32 @@ Run sbc_sync_cache(Task *task, int r)
         return task_status(task, SCSI_GOOD);
 }
 
-/* GOOD: not all of it need fit the cache (SBC-3 5.8). Reading ahead is the store's business. */
+#define FETCH_PIECE (256 * KIB)
+#define FETCH_MAX (16 * MIB) /* of one command */
+
+/* It is in the page cache, or in the disk's, when it has been read. GOOD, not CONDITION MET: nobody
+ * can promise that all of it stays there (SBC-3 5.8). */
 Run sbc_prefetch(Task *task, int r)
 {
+        unsigned shift = task->slot->lu->block_shift;
+        uint64_t want = min_u64(task->blocks, FETCH_MAX >> shift), n;
+
+        if (r < 0)
+                return task_store_error(task, r);
+        if (task->cursor == want)
+                return task_status(task, SCSI_GOOD);
+        n = min_u64(want - task->cursor, FETCH_PIECE >> shift);
+        if (!task->in_buffer)
+                task->in_buffer = task_buffer(task, n << shift);
+        if (!task->in_buffer)
+                return task_status(task, SCSI_TASK_SET_FULL);
+        if (!io_prepare(task, STORE_READ, task->lba + task->cursor, n, task->in_buffer, 0))
+                return RUN_DONE;
+        task->cursor += n;
+        if (!(task_cdb(task)[1] & IMMED))
+                return RUN_IO;
+        /* the first piece goes on without the command */
+        io_detach(task);
         return task_status(task, SCSI_GOOD);
 }
 

@@ -302,6 +302,26 @@ static void test_write_verify(void)
         teardown(&f);
 }
 
+/* It reads: what is asked for, in pieces, and no more than is good for the others. */
+static void test_prefetch(void)
+{
+        Fixture f;
+
+        setup(&f, &default_config);
+        expect_good(run_in(f.n, 1, CDB(0x34, 0, 0, 0, 0, 0, 0, 0, 8, 0), 0));
+        g_assert_cmpuint(fake_store_stats(f.store).submitted, ==, 1);
+        expect_good(run_in(f.n, 1, CDB(0x34, 2, 0, 0, 0, 0, 0, 0, 8, 0), 0));
+        g_assert_cmpuint(fake_store_stats(f.store).submitted, ==, 2);
+        /* 0 blocks: the rest, 4 MiB, in pieces of 256 KiB */
+        expect_good(run_in(f.n, 1, CDB(0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), 0));
+        g_assert_cmpuint(fake_store_stats(f.store).submitted, ==, 2 + 16);
+        expect_good(run_in(f.n, 1, CDB(0x34, 0, 0, 0, 0x20, 0, 0, 0, 0, 0), 0)); /* at the end */
+        g_assert_cmpuint(fake_store_stats(f.store).submitted, ==, 2 + 16);
+        fake_store_fail(f.store, 1 << STORE_READ, -EIO);
+        expect_sense(run_in(f.n, 1, CDB(0x34, 0, 0, 0, 0, 0, 0, 0, 8, 0), 0), 0x031100);
+        teardown(&f);
+}
+
 static size_t unmap_list(uint8_t *p, const uint64_t (*d)[2], size_t n)
 {
         memset(p, 0, 8 + n * 16);
@@ -439,6 +459,7 @@ int main(int argc, char *argv[])
         g_test_add_func("/scsi/commands/errors", test_errors);
         g_test_add_func("/scsi/commands/verify", test_verify);
         g_test_add_func("/scsi/commands/write-verify", test_write_verify);
+        g_test_add_func("/scsi/commands/prefetch", test_prefetch);
         g_test_add_func("/scsi/commands/unmap", test_unmap);
         g_test_add_func("/scsi/commands/unmap-total", test_unmap_total);
         g_test_add_func("/scsi/commands/write-same", test_write_same);
