@@ -23,13 +23,20 @@ static void set_option(int fd, int level, int name, int value)
         (void)setsockopt(fd, level, name, &value, sizeof(value));
 }
 
+/* A peer that answers nothing, or takes nothing of what waits for it, is gone after this. */
+#define PEER_GONE_S 90
+#define PEER_IDLE_S 30
+#define PEER_PROBES 6
+
 static void set_options(int fd)
 {
         set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
         set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-        set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 30);
-        set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);
-        set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 6);
+        set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, PEER_IDLE_S);
+        set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, (PEER_GONE_S - PEER_IDLE_S) / PEER_PROBES);
+        set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, PEER_PROBES);
+        /* keep-alive probes are not sent while data is unacknowledged */
+        set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, PEER_GONE_S * 1000);
         /* bbr and the like pace; storage on a LAN is better off without */
         (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", sizeof("cubic") - 1);
 }

@@ -2,6 +2,7 @@
 #include <glib.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -207,6 +208,51 @@ static void test_echo(World *w, gconstpointer data)
                 for (unsigned i = 0; i < ELEMENTSOF(fd); i++)
                         (void)close(fd[i]);
         }
+}
+
+static int option(int fd, int level, int name)
+{
+        int value = -1;
+        socklen_t n = sizeof(value);
+
+        g_assert_cmpint(getsockopt(fd, level, name, &value, &n), ==, 0);
+        return value;
+}
+
+/* The other end of fd, which is in this process too. */
+static int other_end(int fd)
+{
+        struct sockaddr_in mine, peer;
+        socklen_t n = sizeof(mine);
+
+        g_assert_cmpint(getsockname(fd, (struct sockaddr *)&mine, &n), ==, 0);
+        for (int other = 0; other < 1024; other++) {
+                n = sizeof(peer);
+                if (getpeername(other, (struct sockaddr *)&peer, &n) == 0 &&
+                    peer.sin_family == AF_INET && peer.sin_port == mine.sin_port)
+                        return other;
+        }
+        return -1;
+}
+
+/* A peer that vanishes without a word is noticed, whether something is on its way to it or not. */
+static void test_dead_peers(World *w, gconstpointer data)
+{
+        int fd = dial(w), other;
+
+        say(fd, "hello");
+        expect(fd, "hello");
+        other = other_end(fd);
+        g_assert_cmpint(other, >=, 0);
+        g_assert_cmpint(option(other, SOL_SOCKET, SO_KEEPALIVE), ==, 1);
+        g_assert_cmpint(option(other, IPPROTO_TCP, TCP_KEEPIDLE) +
+                                option(other, IPPROTO_TCP, TCP_KEEPINTVL) *
+                                        option(other, IPPROTO_TCP, TCP_KEEPCNT),
+                        <=, 120);
+        g_assert_cmpint(option(other, IPPROTO_TCP, TCP_USER_TIMEOUT), >, 0);
+        g_assert_cmpint(option(other, IPPROTO_TCP, TCP_USER_TIMEOUT), <=, 120 * 1000);
+        g_assert_cmpint(option(other, IPPROTO_TCP, TCP_NODELAY), ==, 1);
+        (void)close(fd);
 }
 
 /* Much more than the buffers of both sides hold, while we do not read: back-pressure, then all of
@@ -574,6 +620,7 @@ int main(int argc, char *argv[])
 {
         g_test_init(&argc, &argv, NULL);
         ADD("echo", test_echo);
+        ADD("dead-peers", test_dead_peers);
         ADD("back-pressure", test_back_pressure);
         ADD("file", test_file);
         ADD("short-file", test_short_file);
