@@ -6,12 +6,12 @@ uint64_t times_end(unsigned i)
         unsigned e, step;
 
         if (i == 0)
-                return UINT64_C(1) << HISTOGRAM_FIRST;
-        if (i >= HISTOGRAM_BUCKETS - 1)
+                return UINT64_C(1) << TIMES_FIRST;
+        if (i >= TIMES_BUCKETS - 1)
                 return UINT64_MAX;
-        e = HISTOGRAM_FIRST + ((i - 1) >> HISTOGRAM_SUB);
-        step = (i - 1) & ((1u << HISTOGRAM_SUB) - 1);
-        return (uint64_t)((1u << HISTOGRAM_SUB) + step + 1) << (e - HISTOGRAM_SUB);
+        e = TIMES_FIRST + ((i - 1) >> TIMES_SUB);
+        step = (i - 1) & ((1u << TIMES_SUB) - 1);
+        return (uint64_t)((1u << TIMES_SUB) + step + 1) << (e - TIMES_SUB);
 }
 
 int times_bucket_of_end(uint64_t end, unsigned *ret)
@@ -27,7 +27,7 @@ int times_bucket_of_end(uint64_t end, unsigned *ret)
 void times_merge(TimeHistogram *to, const TimeHistogram *from)
 {
         to->sum += COUNTER_READ(from, sum);
-        for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+        for (unsigned i = 0; i < TIMES_BUCKETS; i++)
                 to->buckets[i] += COUNTER_READ(from, buckets[i]);
 }
 
@@ -35,7 +35,7 @@ uint64_t times_count_below(const TimeHistogram *h, uint64_t end)
 {
         uint64_t n = 0;
 
-        for (unsigned i = 0; i < HISTOGRAM_BUCKETS && times_end(i) <= end; i++)
+        for (unsigned i = 0; i < TIMES_BUCKETS && times_end(i) <= end; i++)
                 n += h->buckets[i];
         return n;
 }
@@ -55,10 +55,10 @@ uint64_t times_quantile(const TimeHistogram *h, unsigned per_mille)
         want = all / 1000 * per_mille + DIV_ROUND_UP(all % 1000 * per_mille, 1000);
         if (want == 0)
                 want = 1;
-        for (unsigned i = 0; i < HISTOGRAM_BUCKETS - 1; i++) {
+        for (unsigned i = 0; i < TIMES_BUCKETS - 1; i++) {
                 n += h->buckets[i];
                 if (n >= want)
                         return times_end(i);
         }
-        return UINT64_C(1) << HISTOGRAM_LAST;
+        return UINT64_C(1) << TIMES_LAST;
 }

@@ -9,27 +9,26 @@
  *
  * Threads: one thread adds, any thread reads (base/counter.h). */
 
-#define HISTOGRAM_FIRST 10 /* log2 of ns: end of the first bucket */
-#define HISTOGRAM_LAST 36  /* log2 of ns: start of the last one */
-#define HISTOGRAM_SUB 3    /* log2 of the buckets per power of two */
-#define HISTOGRAM_BUCKETS (((HISTOGRAM_LAST - HISTOGRAM_FIRST) << HISTOGRAM_SUB) + 2)
+#define TIMES_FIRST 10 /* log2 of ns: end of the first bucket */
+#define TIMES_LAST 36  /* log2 of ns: start of the last one */
+#define TIMES_SUB 3    /* log2 of the buckets per power of two */
+#define TIMES_BUCKETS (((TIMES_LAST - TIMES_FIRST) << TIMES_SUB) + 2)
 
 typedef struct TimeHistogram {
         uint64_t sum; /* ns */
-        uint64_t buckets[HISTOGRAM_BUCKETS];
+        uint64_t buckets[TIMES_BUCKETS];
 } TimeHistogram;
 
 static inline unsigned times_bucket(uint64_t ns)
 {
-        const uint64_t first = UINT64_C(1) << HISTOGRAM_FIRST, last = UINT64_C(1) << HISTOGRAM_LAST;
+        const uint64_t first = UINT64_C(1) << TIMES_FIRST, last = UINT64_C(1) << TIMES_LAST;
         unsigned e;
 
         if (UNLIKELY(ns - first >= last - first)) /* less than first wraps */
-                return ns < first ? 0 : HISTOGRAM_BUCKETS - 1;
+                return ns < first ? 0 : TIMES_BUCKETS - 1;
         e = 63u ^ (unsigned)__builtin_clzll(ns);
-        /* the leading bit and the HISTOGRAM_SUB below it */
-        return ((e - HISTOGRAM_FIRST - 1) << HISTOGRAM_SUB) +
-               (unsigned)(ns >> (e - HISTOGRAM_SUB)) + 1;
+        /* the leading bit and the TIMES_SUB below it */
+        return ((e - TIMES_FIRST - 1) << TIMES_SUB) + (unsigned)(ns >> (e - TIMES_SUB)) + 1;
 }
 
 static inline void times_add(TimeHistogram *h, uint64_t ns)

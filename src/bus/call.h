@@ -90,6 +90,7 @@ struct Call {
         char **files;
         const char *after_text; /* of the message */
         uint64_t after;
+        uint32_t lun; /* with after: from this LUN of that session on */
         uint32_t max;
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
+#include "base/histogram.h"
 #include "config/config.h"
 
 /* The manager as the bus sees it: the one interface between the view and the model. Implemented by
@@ -126,6 +127,9 @@ size_t manager_n_units(const Manager *m);
 /* UUIDs greater than after (NULL: from the start), ascending, at most max. Borrowed strings. */
 size_t manager_unit_uuids(Manager *m, const char *after, const char **ret, size_t max);
 int manager_unit(Manager *m, const char *uuid, UnitInfo *ret); /* -ENOENT */
+/* How long reads and writes took (scsi/scsi.h). -ENOENT */
+int manager_unit_latency(Manager *m, const char *uuid, TimeHistogram *ret_read,
+                         TimeHistogram *ret_write);
 size_t manager_unit_mappings(Manager *m, const char *uuid, UnitMapping *ret, size_t max);
 const char *manager_unit_of(Manager *m, const char *target, uint16_t lun); /* uuid or NULL */
 /* Store options of a running unit (fault injection); size looked at anew. */
@@ -145,7 +149,7 @@ typedef struct SessionInfo {
         unsigned worker;
         bool discovery, header_digest, data_digest;
         uint64_t since_usec; /* CLOCK_REALTIME */
-        uint64_t rx_bytes, tx_bytes, commands;
+        uint64_t rx_bytes, tx_bytes, commands, responses, data_in_pdus, data_out_pdus;
 } SessionInfo;
 
 typedef void SessionsDone(const SessionInfo *sessions, size_t n, void *userdata);
@@ -158,6 +162,28 @@ size_t manager_session_ids(Manager *m, uint64_t after, uint64_t *ret, size_t max
 unsigned manager_n_sessions(const Manager *m, const char *target); /* NULL: of all targets */
 void manager_end_session(Manager *m, const Caller *caller, uint64_t id, EditDone *done,
                          void *userdata, GDestroyNotify destroy);
+
+/* What one session did at one LUN since it logged in. Submitted is what came, also what is under
+ * way or was aborted; bytes are those that were asked for, where they have not been moved. */
+typedef struct NexusInfo {
+        uint64_t session;
+        const char *target, *initiator;
+        uint16_t lun;
+        uint64_t reads, writes, others, read_bytes, write_bytes, errors, in_flight;
+        uint64_t reads_submitted, writes_submitted, read_bytes_submitted, write_bytes_submitted;
+} NexusInfo;
+
+typedef void NexusesDone(int r, const NexusInfo *rows, size_t n, void *userdata);
+/* From LUN lun of session on, by session and LUN, at most max. done() once, perhaps at once. */
+void manager_nexuses(Manager *m, uint64_t session, uint32_t lun, size_t max, NexusesDone *done,
+                     void *userdata);
+
+/* What a worker did since the daemon started. */
+typedef struct WorkerInfo {
+        uint64_t turns, sleeps, receives, sends, rx_bytes, tx_bytes, commands, errors, busy_usec;
+} WorkerInfo;
+
+int manager_worker(const Manager *m, unsigned i, WorkerInfo *ret); /* -ENOENT */
 
 typedef struct PortalInfo {
         const char *address; /* "ADDR:PORT" */

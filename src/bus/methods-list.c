@@ -8,7 +8,7 @@
 /* Methods that only read: lists in pages, and finding an object by its name. Their arguments are
  * read where they lie: the call is answered before its message goes. */
 
-static uint32_t page_size(uint32_t max)
+uint32_t page_size(uint32_t max)
 {
         return max == 0 || max > PAGE_MAX ? PAGE_MAX : max;
 }
@@ -68,7 +68,7 @@ void run_list_targets(Call *call)
         call_answer(call, reply, r);
 }
 
-static int append_mappings(sd_bus_message *m, Manager *manager, const char *uuid)
+int append_mappings(sd_bus_message *m, Manager *manager, const char *uuid)
 {
         UnitMapping mappings[MAPPINGS_MAX];
         size_t n = manager_unit_mappings(manager, uuid, mappings, ELEMENTSOF(mappings));
@@ -106,19 +106,25 @@ static int append_unit(sd_bus_message *m, Manager *manager, const char *uuid)
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-void run_list_units(Call *call)
+void list_units(Call *call, const char *signature,
+                int (*append)(sd_bus_message *m, Manager *manager, const char *uuid))
 {
         Manager *manager = call->server->manager;
         g_autofree const char **uuids = g_new(const char *, call->max);
         size_t n = manager_unit_uuids(manager, page_begin(call), uuids, call->max);
         sd_bus_message *reply = call_new_reply(call);
-        int r = reply ? sd_bus_message_open_container(reply, 'a', "(sosssstua(sq))") : -ENOMEM;
+        int r = reply ? sd_bus_message_open_container(reply, 'a', signature) : -ENOMEM;
 
         for (size_t i = 0; r >= 0 && i < n; i++)
-                r = append_unit(reply, manager, uuids[i]);
+                r = append(reply, manager, uuids[i]);
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
         call_answer(call, reply, r);
+}
+
+void run_list_units(Call *call)
+{
+        list_units(call, "(sosssstua(sq))", append_unit);
 }
 
 static int append_session(sd_bus_message *m, const SessionInfo *s)
@@ -140,9 +146,9 @@ static int append_session(sd_bus_message *m, const SessionInfo *s)
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static void done_list_sessions(const SessionInfo *sessions, size_t n, void *userdata)
+void answer_sessions(Call *call, const SessionInfo *sessions, size_t n, const char *signature,
+                     int (*append)(sd_bus_message *m, const SessionInfo *s))
 {
-        Call *call = userdata;
         sd_bus_message *reply;
         int r;
 
@@ -151,12 +157,17 @@ static void done_list_sessions(const SessionInfo *sessions, size_t n, void *user
                 return;
         }
         reply = call_new_reply(call);
-        r = reply ? sd_bus_message_open_container(reply, 'a', "(tossst)") : -ENOMEM;
+        r = reply ? sd_bus_message_open_container(reply, 'a', signature) : -ENOMEM;
         for (size_t i = 0; r >= 0 && i < n; i++)
-                r = append_session(reply, &sessions[i]);
+                r = append(reply, &sessions[i]);
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
         call_answer(call, reply, r);
+}
+
+static void done_list_sessions(const SessionInfo *sessions, size_t n, void *userdata)
+{
+        answer_sessions(userdata, sessions, n, "(tossst)", append_session);
 }
 
 void run_list_sessions(Call *call)

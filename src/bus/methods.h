@@ -5,7 +5,7 @@
 
 /* Arguments and work of every method; the table in authority.c puts them together. */
 
-CallParse parse_nothing, parse_page_text, parse_page_id;
+CallParse parse_nothing, parse_page_text, parse_page_id, parse_page_nexus;
 CallParse parse_get_tid, parse_get_target, parse_get_unit, parse_get_session;
 CallParse parse_create_target, parse_delete_target, parse_portal;
 CallParse parse_options, parse_verify, parse_verify_text, parse_dump;
@@ -17,9 +17,20 @@ CallParse parse_flag, parse_quit;
 CallParse parse_unit, parse_unit_options, parse_session;
 
 CallRun run_list_targets, run_list_units, run_list_sessions, run_list_portals;
+CallRun run_list_unit_statistics, run_list_session_statistics;
+CallRun run_list_nexus_statistics, run_list_worker_statistics;
 CallRun run_get_target_by_tid, run_get_target, run_get_unit, run_get_session;
 CallRun run_reload, run_verify, run_verify_text, run_dump;
 CallRun run_set_offline, run_set_debugging, run_quit;
 CallRun run_refresh_unit, run_configure_unit, run_end_session;
 
 CallReply reply_target, reply_lun, reply_acl, reply_account, reply_portal;
+
+/* methods-list.c: what lists have in common */
+uint32_t page_size(uint32_t max); /* of an answer to who asks for max rows */
+int append_mappings(sd_bus_message *m, Manager *manager, const char *uuid); /* a(sq) */
+/* The page of units that call asks for, of rows with this signature. */
+void list_units(Call *call, const char *signature,
+                int (*append)(sd_bus_message *m, Manager *manager, const char *uuid));
+void answer_sessions(Call *call, const SessionInfo *sessions, size_t n, const char *signature,
+                     int (*append)(sd_bus_message *m, const SessionInfo *s));

@@ -45,6 +45,11 @@ SESSION_NUMBER(get_rx_bytes, "t", rx_bytes)
 SESSION_NUMBER(get_tx_bytes, "t", tx_bytes)
 SESSION_NUMBER(get_commands, "t", commands)
 
+GETTER(get_statistics)
+{
+        return append_session_statistics(reply, session_of(userdata));
+}
+
 GETTER(get_address)
 {
         return append_text(reply, portal_of(userdata)->address);
@@ -79,6 +84,7 @@ const sd_bus_vtable session_vtable[] = {
         SD_BUS_PROPERTY("RxBytes", "t", get_rx_bytes, 0, 0),
         SD_BUS_PROPERTY("TxBytes", "t", get_tx_bytes, 0, 0),
         SD_BUS_PROPERTY("Commands", "t", get_commands, 0, 0),
+        SD_BUS_PROPERTY("Statistics", "a{st}", get_statistics, 0, 0),
         SD_BUS_METHOD_WITH_ARGS("End", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT, call_entry,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END

@@ -103,27 +103,14 @@ GETTER(get_mappings)
 
 GETTER(get_statistics)
 {
-        const UnitInfo *u = unit_of(userdata);
-        const struct {
-                const char *name;
-                uint64_t value;
-        } counters[] = {
-                { "reads", u->reads },
-                { "writes", u->writes },
-                { "others", u->others },
-                { "read-bytes", u->read_bytes },
-                { "write-bytes", u->write_bytes },
-                { "errors", u->errors },
-                { "in-flight", u->in_flight },
-                { "ghosts", u->ghosts },
-                { "throttled", u->throttled },
-                { "throttled-usec", u->throttled_usec },
-        };
-        int r = sd_bus_message_open_container(reply, 'a', "{st}");
+        return append_unit_statistics(reply, unit_of(userdata));
+}
 
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(counters); i++)
-                r = sd_bus_message_append(reply, "{st}", counters[i].name, counters[i].value);
-        return r < 0 ? r : sd_bus_message_close_container(reply);
+GETTER(get_latency)
+{
+        const ObjectRef *object = userdata;
+
+        return append_unit_latency(reply, object->connection->server->manager, object->unit.uuid);
 }
 
 /* clang-format off */
@@ -152,6 +139,7 @@ const sd_bus_vtable unit_vtable[] = {
         SD_BUS_PROPERTY("Naa", "s", get_naa, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Mappings", "a(soq)", get_mappings, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Statistics", "a{st}", get_statistics, 0, 0),
+        SD_BUS_PROPERTY("Latency", "a{s(tatat)}", get_latency, 0, 0),
 
         SD_BUS_METHOD_WITH_ARGS("Refresh", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT,
                                 call_entry, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -301,6 +301,9 @@ static void fill_live(SessionInfo *ret, const IscsiSessionInfo *s, char isid[ISI
         ret->rx_bytes = s->rx_bytes;
         ret->tx_bytes = s->tx_bytes;
         ret->commands = s->commands;
+        ret->responses = s->responses;
+        ret->data_in_pdus = s->data_in_pdus;
+        ret->data_out_pdus = s->data_out_pdus;
 }
 
 static void fill_session(SessionRow *row, SessionInfo *ret)

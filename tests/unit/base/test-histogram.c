@@ -8,7 +8,7 @@ static void test_bounds(void)
 {
         uint64_t start = 0;
 
-        for (unsigned i = 0; i < HISTOGRAM_BUCKETS - 1; i++) {
+        for (unsigned i = 0; i < TIMES_BUCKETS - 1; i++) {
                 uint64_t end = times_end(i);
                 unsigned back;
 
@@ -23,11 +23,11 @@ static void test_bounds(void)
                 g_assert_cmpint(times_bucket_of_end(end + 1, &back), ==, -EINVAL);
                 start = end;
         }
-        g_assert_cmpuint(start, ==, UINT64_C(1) << HISTOGRAM_LAST);
-        g_assert_cmpuint(times_bucket(UINT64_MAX), ==, HISTOGRAM_BUCKETS - 1);
-        g_assert_cmpuint(times_end(HISTOGRAM_BUCKETS - 1), ==, UINT64_MAX);
+        g_assert_cmpuint(start, ==, UINT64_C(1) << TIMES_LAST);
+        g_assert_cmpuint(times_bucket(UINT64_MAX), ==, TIMES_BUCKETS - 1);
+        g_assert_cmpuint(times_end(TIMES_BUCKETS - 1), ==, UINT64_MAX);
         /* powers of two are ends: what is exported in coarse steps is exact */
-        for (unsigned e = HISTOGRAM_FIRST; e <= HISTOGRAM_LAST; e++)
+        for (unsigned e = TIMES_FIRST; e <= TIMES_LAST; e++)
                 g_assert_cmpuint(times_end(times_bucket((UINT64_C(1) << e) - 1)), ==,
                                  UINT64_C(1) << e);
 }
@@ -52,7 +52,7 @@ static void test_quantiles(void)
         g_assert_cmpuint(times_quantile(&h, 991), >, 5 * NSEC_PER_MSEC);
         g_assert_cmpuint(times_quantile(&h, 999), <=, 5700 * NSEC_PER_USEC);
         /* it has no end: at least so long */
-        g_assert_cmpuint(times_quantile(&h, 1000), ==, UINT64_C(1) << HISTOGRAM_LAST);
+        g_assert_cmpuint(times_quantile(&h, 1000), ==, UINT64_C(1) << TIMES_LAST);
 }
 
 static void test_few(void)

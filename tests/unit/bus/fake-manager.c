@@ -417,6 +417,48 @@ int manager_unit(Manager *m, const char *uuid, UnitInfo *ret)
         return 0;
 }
 
+int manager_unit_latency(Manager *m, const char *uuid, TimeHistogram *ret_read,
+                         TimeHistogram *ret_write)
+{
+        Unit u;
+
+        if (!find_unit(m, uuid, &u))
+                return -ENOENT;
+        *ret_read = *ret_write = (TimeHistogram){ 0 };
+        times_add(ret_read, 100);
+        times_add(ret_read, 100);
+        times_add(ret_read, 5000);
+        return 0;
+}
+
+void manager_nexuses(Manager *m, uint64_t session, uint32_t lun, size_t max, NexusesDone *done,
+                     void *userdata)
+{
+        NexusInfo rows[4];
+        size_t n = 0;
+
+        for (guint i = 0; i < m->sessions->len; i++) {
+                const FakeSession *s = g_ptr_array_index(m->sessions, i);
+
+                for (uint16_t l = 1; l <= 2 && n < MIN(max, ELEMENTSOF(rows)); l++)
+                        if (s->info.id > session || (s->info.id == session && l >= lun))
+                                rows[n++] = (NexusInfo){ .session = s->info.id,
+                                                         .target = s->info.target,
+                                                         .initiator = s->info.initiator,
+                                                         .lun = l,
+                                                         .reads = 7 };
+        }
+        done(0, rows, n, userdata);
+}
+
+int manager_worker(const Manager *m, unsigned i, WorkerInfo *ret)
+{
+        if (i >= 2)
+                return -ENOENT;
+        *ret = (WorkerInfo){ .turns = 10 + i };
+        return 0;
+}
+
 size_t manager_unit_mappings(Manager *m, const char *uuid, UnitMapping *ret, size_t max)
 {
         Unit u;
