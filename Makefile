@@ -15,11 +15,12 @@ bench: build
 	@tests/bench/run $(B)
 bench-scale: build
 	@tests/bench/scale $(B)
-bench-chart: build
+bench-readme: build
+	@tests/bench/run $(B) --readme README.md
 	@tests/bench/scale $(B) --only sweep --json tests/bench/sweep.json
 	@tests/bench/chart.py tests/bench/sweep.json tests/bench/sweep.svg
 install: build
 	@meson install -C $(B) --no-rebuild
 format:
 	@clang-format -i $$(git ls-files '*.c' '*.h')
-.PHONY: build demo check check-quick check-long bench bench-scale bench-chart install format
+.PHONY: build demo check check-quick check-long bench bench-scale bench-readme install format
