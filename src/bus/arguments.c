@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "bus/arguments.h"
 
+#include <inttypes.h>
+
 #define DIRECTIVES_MAX 256
 #define VALUES_MAX 1024
 
@@ -97,6 +99,72 @@ int read_directives(sd_bus_message *m, GPtrArray **ret, BusError *e)
                 return read_failed(r, e);
         *ret = g_steal_pointer(&directives);
         return 0;
+}
+
+/* ---- limits ---- */
+
+static const LimitField *field_named(const char *property)
+{
+        for (size_t i = 0; i < n_limit_fields(); i++)
+                if (STREQ(limit_fields()[i].property, property))
+                        return &limit_fields()[i];
+        return NULL;
+}
+
+static int unknown_limit(const char *name, BusError *e)
+{
+        g_autoptr(GString) known = g_string_new(NULL);
+
+        for (size_t i = 0; i < n_limit_fields(); i++)
+                g_string_append_printf(known, "%s%s", known->len ? ", " : "",
+                                       limit_fields()[i].property);
+        return bus_error_set(e, ERROR_INVALID, "There is no limit '%s'; there are %s", name,
+                             known->str);
+}
+
+int read_limits(sd_bus_message *m, LimitSpec *ret, BusError *e)
+{
+        int r = sd_bus_message_enter_container(m, 'a', "{st}");
+
+        if (r < 0)
+                return read_failed(r, e);
+        while ((r = sd_bus_message_enter_container(m, 'e', "st")) > 0) {
+                const LimitField *f;
+                const char *name;
+                uint64_t v = 0;
+
+                r = sd_bus_message_read(m, "st", &name, &v);
+                if (r < 0)
+                        return read_failed(r, e);
+                f = field_named(name);
+                if (!f)
+                        return unknown_limit(name, e);
+                if (v != 0 && (v < f->min || v > f->max))
+                        return bus_error_set(e, ERROR_INVALID,
+                                             "%s: expected 0, or %" PRIu64 " to %" PRIu64, name,
+                                             f->min, f->max);
+                *limit_field(ret, f) = v;
+                r = sd_bus_message_exit_container(m);
+                if (r < 0)
+                        return read_failed(r, e);
+        }
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        return r < 0 ? read_failed(r, e) : 0;
+}
+
+int append_limits(sd_bus_message *m, const LimitSpec *limits)
+{
+        int r = sd_bus_message_open_container(m, 'a', "{st}");
+
+        for (size_t i = 0; r >= 0 && i < n_limit_fields(); i++) {
+                const LimitField *f = &limit_fields()[i];
+                uint64_t v = limit_value(limits, f);
+
+                if (v != 0)
+                        r = sd_bus_message_append(m, "{st}", f->property, v);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
 /* ---- options ---- */

@@ -14,6 +14,8 @@ int read_target_name(sd_bus_message *m, char **ret, BusError *e);
 int read_directives(sd_bus_message *m, GPtrArray **ret, BusError *e);
 /* An "as" of at most max strings. */
 int read_texts(sd_bus_message *m, const char *what, size_t max, char ***ret, BusError *e);
+/* a{st} of limits of rate; what is not there is 0. */
+int read_limits(sd_bus_message *m, LimitSpec *ret, BusError *e);
 /* The a{sv} that comes last, against call->row->options. */
 int read_options(Call *call, sd_bus_message *m, BusError *e);
 /* sd-bus could not read what the signature promised. */

@@ -68,6 +68,8 @@ static const MethodRow table[] = {
           .edit = edit_allow, .reply = reply_acl, .options = OPTIONS_EDIT },
         { TARGET, "Deny", ACTION_ACCESS, parse_acl,
           .edit = edit_deny, .options = OPTIONS_EDIT },
+        { TARGET, "SetInitiatorLimits", ACTION_ACCESS, parse_limits,
+          .edit = edit_set_limits, .options = OPTIONS_EDIT },
         { TARGET, "AddAccount", ACTION_ACCOUNT, parse_account,
           .edit = edit_add_account, .reply = reply_account, .options = OPTIONS_EDIT,
           .sensitive = true },

@@ -124,7 +124,8 @@ void call_done_empty(const EditResult *result, void *userdata);
 void call_done_reload(const EditResult *result, void *userdata);
 
 /* Appending; negative errno. */
-int append_text(sd_bus_message *m, const char *s); /* made valid UTF-8; NULL is "" */
-int append_path(sd_bus_message *m, char *path);    /* frees path; NULL: -ENOMEM */
+int append_text(sd_bus_message *m, const char *s);             /* made valid UTF-8; NULL is "" */
+int append_path(sd_bus_message *m, char *path);                /* frees path; NULL: -ENOMEM */
+int append_limits(sd_bus_message *m, const LimitSpec *limits); /* a{st} of those there are */
 int append_changes(sd_bus_message *m, const GPtrArray *changes);
 int append_problems(sd_bus_message *m, const GPtrArray *problems);

@@ -198,6 +198,7 @@ static const struct {
 } own_methods[] = {
         { KIND_NAME, "Allow and Deny" },
         { KIND_ADDRESS, "Allow and Deny" },
+        { "limit-initiator", "SetInitiatorLimits" },
         { "incominguser", "AddAccount and RemoveAccount" },
         { "outgoinguser", "AddAccount and RemoveAccount" },
         { "backing-store", "AddLogicalUnit and RemoveLogicalUnit" },
@@ -414,6 +415,31 @@ int edit_deny(Desired *d, void *userdata, BusError *e)
                                      edit->value, edit->kind, t->name);
         g_ptr_array_remove_index(list, i);
         t->access_given = true;
+        /* what it may do goes with it */
+        target_spec_set_limit(t, edit->value, &(LimitSpec){ 0 });
+        return verify_target(t, e);
+}
+
+int edit_set_limits(Desired *d, void *userdata, BusError *e)
+{
+        Edit *edit = userdata;
+        _cleanup_(target_spec_freep) TargetSpec *scratch = target_spec_new(edit->target);
+        TargetSpec *t = find_target(d, edit, e);
+        g_autofree char *line = g_strdup_printf("%s iops=1", edit->value);
+
+        if (!t)
+                return -1;
+        /* as a block with it would have it */
+        if (strpbrk(edit->value, " \t,"))
+                return bus_error_set(e, ERROR_INVALID,
+                                     "initiator: expected one name, address, prefix or ALL");
+        if (set_one(scratch, NULL, "limit-initiator", line, edit, e) < 0)
+                return -1;
+        g_free(edit->value);
+        edit->value = g_strdup(((InitiatorLimit *)scratch->limits->pdata[0])->initiator);
+        if (edit->limits.burst_us != 0 && !limit_spec_any(&edit->limits))
+                return bus_error_set(e, ERROR_INVALID, "burst-usec: there is nothing to limit");
+        target_spec_set_limit(t, edit->value, &edit->limits);
         return verify_target(t, e);
 }
 

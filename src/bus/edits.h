@@ -35,7 +35,8 @@ typedef struct Edit {
         GPtrArray *also;       /* EditLun*: what else maps the unit that is set; or NULL */
         char *kind, *value;    /* of an ACL entry; value is rewritten as configured */
         char *user, *secret, *direction;
-        char *address; /* of a portal; rewritten as "ADDR:PORT" */
+        char *address;    /* of a portal; rewritten as "ADDR:PORT" */
+        LimitSpec limits; /* of the initiator that value names */
 } Edit;
 
 void edit_clear(Edit *e); /* wipes the secrets */
@@ -45,7 +46,7 @@ bool text_is_clean(const char *s, size_t max, bool allow_empty);
 
 EditFunc edit_create_target, edit_delete_target, edit_set;
 EditFunc edit_add_lun, edit_remove_lun, edit_set_lun;
-EditFunc edit_allow, edit_deny;
+EditFunc edit_allow, edit_deny, edit_set_limits;
 EditFunc edit_add_account, edit_remove_account;
 EditFunc edit_add_discovery_account, edit_remove_discovery_account;
 EditFunc edit_new_account, edit_delete_account;

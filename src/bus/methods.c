@@ -145,6 +145,14 @@ int parse_acl(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *
         return parse_options(call, object, m, e);
 }
 
+int parse_limits(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        if (read_text(m, "initiator", &call->edit.value, e) < 0 ||
+            read_limits(m, &call->edit.limits, e) < 0)
+                return -1;
+        return parse_options(call, object, m, e);
+}
+
 int parse_acl_object(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
 {
         call->edit.kind = g_strdup(object->kind);

@@ -10,7 +10,7 @@ CallParse parse_get_tid, parse_get_target, parse_get_unit, parse_get_session;
 CallParse parse_create_target, parse_delete_target, parse_portal;
 CallParse parse_options, parse_verify, parse_verify_text, parse_dump;
 CallParse parse_add_lun, parse_lun, parse_set_lun, parse_set;
-CallParse parse_acl, parse_acl_object;
+CallParse parse_acl, parse_acl_object, parse_limits;
 CallParse parse_account, parse_account_name, parse_account_object;
 CallParse parse_new_account, parse_delete_account, parse_bind_account;
 CallParse parse_flag, parse_quit;

@@ -106,6 +106,25 @@ GETTER(get_acls)
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+GETTER(get_initiator_limits)
+{
+        const TargetSpec *t = target_of(userdata);
+        int r = sd_bus_message_open_container(reply, 'a', "{sa{st}}");
+
+        for (guint i = 0; r >= 0 && i < t->limits->len; i++) {
+                const InitiatorLimit *l = g_ptr_array_index(t->limits, i);
+
+                r = sd_bus_message_open_container(reply, 'e', "sa{st}");
+                if (r >= 0)
+                        r = append_text(reply, l->initiator);
+                if (r >= 0)
+                        r = append_limits(reply, &l->limits);
+                if (r >= 0)
+                        r = sd_bus_message_close_container(reply);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 GETTER(get_accounts)
 {
         const TargetSpec *t = target_of(userdata);
@@ -187,6 +206,8 @@ const sd_bus_vtable target_vtable[] = {
         SD_BUS_PROPERTY("LogicalUnits", "a(qo)", get_luns, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Access", "s", get_access, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Acls", "ao", get_acls, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("InitiatorLimits", "a{sa{st}}", get_initiator_limits, 0,
+                        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Accounts", "ao", get_accounts, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("NSessions", "u", get_n_sessions, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Parameters", "a{ss}", get_parameters, 0,
@@ -207,6 +228,10 @@ const sd_bus_vtable target_vtable[] = {
                                 SD_BUS_RESULT("o", acl, "as", changes), call_entry,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Deny", SD_BUS_ARGS("s", kind, "s", value, "a{sv}", options),
+                                SD_BUS_RESULT("as", changes), call_entry,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SetInitiatorLimits",
+                                SD_BUS_ARGS("s", initiator, "a{st}", limits, "a{sv}", options),
                                 SD_BUS_RESULT("as", changes), call_entry,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("AddAccount",

@@ -79,6 +79,11 @@ GETTER(get_removable)
         return sd_bus_message_append(reply, "b", (int)unit_of(userdata)->spec->removable);
 }
 
+GETTER(get_limits)
+{
+        return append_limits(reply, &unit_of(userdata)->spec->limits);
+}
+
 GETTER(get_mappings)
 {
         const ObjectRef *object = userdata;
@@ -137,6 +142,7 @@ const sd_bus_vtable unit_vtable[] = {
         SD_BUS_PROPERTY("Product", "s", get_product, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Revision", "s", get_revision, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Naa", "s", get_naa, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Limits", "a{st}", get_limits, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Mappings", "a(soq)", get_mappings, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Statistics", "a{st}", get_statistics, 0, 0),
         SD_BUS_PROPERTY("Latency", "a{s(tatat)}", get_latency, 0, 0),

@@ -212,6 +212,42 @@ static void test_access(Fixture *f, const void *data)
         g_assert_true(t->access_given); /* nobody */
 }
 
+static void test_limits(Fixture *f, const void *data)
+{
+        TargetSpec *t = target(f);
+        const InitiatorLimit *l;
+
+        set_text(&f->edit.value, "IQN.A");
+        f->edit.limits = (LimitSpec){ .iops = 100, .burst_us = 20000 };
+        succeeds(f, edit_set_limits);
+        f->edit.limits = (LimitSpec){ .bandwidth = 1000000 };
+        succeeds(f, edit_set_limits); /* in place of those before */
+        set_text(&f->edit.value, "10.0.0.0/8");
+        succeeds(f, edit_set_limits);
+        g_assert_cmpuint(t->limits->len, ==, 2);
+        l = target_spec_find_limit(t, "iqn.a");
+        g_assert_cmpuint(l->limits.iops, ==, 0);
+        g_assert_cmpuint(l->limits.bandwidth, ==, 1000000);
+        g_assert_cmpuint(l->limits.burst_us, ==, 0);
+
+        set_text(&f->edit.value, "iqn.a iops=5");
+        fails(f, edit_set_limits, ERROR_INVALID);
+        set_text(&f->edit.value, "iqn.a");
+        f->edit.limits = (LimitSpec){ .burst_us = 20000 };
+        fails(f, edit_set_limits, ERROR_INVALID);
+        use(f, directives("limit-initiator", "iqn.a iops=1", NULL));
+        fails(f, edit_set, ERROR_INVALID); /* it has a method with another authority */
+
+        f->edit.limits = (LimitSpec){ 0 };
+        set_text(&f->edit.value, "10.0.0.0/8");
+        succeeds(f, edit_set_limits);
+        g_assert_cmpuint(t->limits->len, ==, 1);
+        /* they go with the entry that admits */
+        access_entry(f, KIND_NAME, "iqn.a");
+        succeeds(f, edit_deny);
+        g_assert_cmpuint(t->limits->len, ==, 0);
+}
+
 static void test_open_target(Fixture *f, const void *data)
 {
         TargetSpec *t = target(f);
@@ -427,6 +463,7 @@ int main(int argc, char **argv)
                 { "/edits/set", test_set },
                 { "/edits/luns", test_luns },
                 { "/edits/access", test_access },
+                { "/edits/limits", test_limits },
                 { "/edits/open-target", test_open_target },
                 { "/edits/accounts", test_accounts },
                 { "/edits/account-round-trip", test_account_round_trip },
