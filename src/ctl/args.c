@@ -137,7 +137,7 @@ static char *short_options(void)
         return g_string_free(s, FALSE);
 }
 
-static void add_setting(Options *o, const char *directive, const char *value)
+void options_add_setting(Options *o, const char *directive, const char *value)
 {
         Setting s = { g_strdup(directive), g_strdup(value) };
 
@@ -193,7 +193,7 @@ static int set_directive(Ctl *c, const char *text)
         if (n == 0 || !*value)
                 return ctl_fail(c, EXIT_CODE_USAGE, "--set wants DIRECTIVE=VALUE, not \"%s\".",
                                 text);
-        add_setting(&c->options, name, value + 1);
+        options_add_setting(&c->options, name, value + 1);
         return 0;
 }
 
@@ -223,7 +223,7 @@ static int apply_option(Ctl *c, const Option *o, char *value)
         case OPTION_DIRECTIVE:
                 return set_directive(c, value);
         case OPTION_ALIAS:
-                add_setting(&c->options, o->directive, value ? value : "1");
+                options_add_setting(&c->options, o->directive, value ? value : "1");
                 return 0;
         }
         return 0;
@@ -275,7 +275,8 @@ static int parse_options(Ctl *c, int argc, char **argv, uint64_t *ret_given,
                         const DirectiveDoc *d = &docs[k - VAL_DIRECTIVE];
 
                         g_ptr_array_add(ret_directives, (char *)d->name);
-                        add_setting(&c->options, d->name, optarg ? optarg : switch_value(d));
+                        options_add_setting(&c->options, d->name,
+                                            optarg ? optarg : switch_value(d));
                         continue;
                 }
                 if (k >= VAL_OPTION)

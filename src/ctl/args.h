@@ -7,6 +7,8 @@
 
 void options_init(Options *o);
 void options_done(Options *o);
+/* One more, as --DIRECTIVE=VALUE does. */
+void options_add_setting(Options *o, const char *directive, const char *value);
 
 /* Parses argv into c->options and finds the verb. *ret_args: what follows the verb, within argv.
  * Returns an ExitCode; it has said what is wrong. With --help or --version, c->verb may be NULL. */

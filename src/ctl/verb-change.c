@@ -4,6 +4,7 @@
 #include "base/addr.h"
 #include "base/parse.h"
 #include "config/config.h"
+#include "ctl/args.h"
 #include "ctl/change.h"
 #include "ctl/connection.h"
 #include "ctl/message.h"
@@ -42,13 +43,6 @@ static void make_paths_absolute(Options *o)
                 g_free(s->value);
                 s->value = path;
         }
-}
-
-static void add_setting(Options *o, const char *directive, const char *value)
-{
-        Setting s = { g_strdup(directive), g_strdup(value) };
-
-        g_array_append_val(o->settings, s);
 }
 
 /* A generation holds for one change; the first of several would end it. */
@@ -99,8 +93,7 @@ int verb_delete(Ctl *c, char **args)
         return code;
 }
 
-/* A method of the target that is called name. */
-static int begin_target(Ctl *c, const char *name, const char *member, sd_bus_message **ret)
+int change_begin_target(Ctl *c, const char *name, const char *member, sd_bus_message **ret)
 {
         g_autofree char *path = NULL;
         int code = model_resolve(c, name, NULL, &path);
@@ -115,13 +108,13 @@ int verb_add_lun(Ctl *c, char **args)
         int code;
 
         if (args[1])
-                add_setting(&c->options, "backing-store", args[1]);
+                options_add_setting(&c->options, "backing-store", args[1]);
         if (c->options.settings->len == 0)
                 return ctl_fail(c, EXIT_CODE_USAGE,
                                 "Say what is behind the LUN: a PATH, or --bs-type=null --size=1G, "
                                 "or another directive of targets.conf(5).");
         make_paths_absolute(&c->options);
-        code = begin_target(c, args[0], "AddLogicalUnit", &m);
+        code = change_begin_target(c, args[0], "AddLogicalUnit", &m);
         if (code != EXIT_CODE_OK)
                 return code;
         return change_finish(c, m, change_append_settings(c, m), OPTIONS_ALL, outs);
@@ -161,8 +154,7 @@ int verb_remove_lun(Ctl *c, char **args)
         return code;
 }
 
-/* What kind of access entry is it? NULL: none. */
-static const char *access_kind(const char *value)
+const char *access_kind(const char *value)
 {
         AddrPrefix prefix;
 
@@ -221,7 +213,7 @@ int verb_set(Ctl *c, char **args)
                 return ctl_fail(c, EXIT_CODE_USAGE,
                                 "%s has one value; put quotes around what has blanks in it.",
                                 directive);
-        code = begin_target(c, args[0], "Set", &m);
+        code = change_begin_target(c, args[0], "Set", &m);
         if (code != EXIT_CODE_OK)
                 return code;
         r = sd_bus_message_append(m, "s", directive);
@@ -249,9 +241,9 @@ int verb_set_lun(Ctl *c, char **args)
                                 "%s has one value; put quotes around what has blanks in it.",
                                 args[2]);
         for (char **v = args + 3; args[2] && *v; v++)
-                add_setting(&c->options, directive_name(args[2]), *v);
+                options_add_setting(&c->options, directive_name(args[2]), *v);
         make_paths_absolute(&c->options);
-        code = begin_target(c, args[0], "SetLogicalUnit", &m);
+        code = change_begin_target(c, args[0], "SetLogicalUnit", &m);
         if (code != EXIT_CODE_OK)
                 return code;
         r = sd_bus_message_append(m, "q", lun);

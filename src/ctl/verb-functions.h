@@ -6,7 +6,7 @@
 /* What the rows of the verb table run. */
 VerbFunc verb_status, verb_list, verb_show, verb_sessions;
 VerbFunc verb_create, verb_delete, verb_add_lun, verb_remove_lun, verb_set, verb_set_lun;
-VerbFunc verb_allow, verb_deny, verb_portal_add, verb_portal_remove;
+VerbFunc verb_allow, verb_deny, verb_set_limit, verb_portal_add, verb_portal_remove;
 VerbFunc verb_account_add, verb_account_remove, verb_account_list;
 VerbFunc verb_disconnect, verb_reload, verb_unit_refresh, verb_unit_store_options;
 VerbFunc verb_verify, verb_dump, verb_monitor, verb_help;
@@ -16,5 +16,10 @@ VerbFunc verb_verify, verb_dump, verb_monitor, verb_help;
 const char *directive_name(const char *name);
 /* May it be given more than once? Also true for those that are not in the table. */
 bool directive_takes_many(const char *name);
+/* verb-change.c, for what changes more: */
+/* A method of the target that is called name. */
+int change_begin_target(Ctl *c, const char *name, const char *member, sd_bus_message **ret);
+/* What kind of access entry is it? NULL: none. */
+const char *access_kind(const char *value);
 /* "target NAME", "session 3", ...: the object behind a path, as people call it. Newly allocated. */
 char *describe_path(const char *path);

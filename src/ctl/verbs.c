@@ -254,6 +254,27 @@ static const Verb verb_table[] = {
           "When "
           "the last entry goes, nobody may enter.",
           "tgtctl deny disk1 192.0.2.0/24" },
+        { "set-limit",
+          "TARGET LUN|NAME|ADDRESS[/PREFIX]|ALL [LIMIT=VALUE...]",
+          2,
+          ANY_NUMBER,
+          0,
+          verb_set_limit,
+          { WORD_TARGET, WORD_LUN, WORD_NONE },
+          NULL,
+          "Limit the rate of a LUN, or of initiators",
+          "Of a LUN, by its number; or of what the sessions of an initiator, or of all that an "
+          "address admits, do together on all LUNs of the target. LIMIT is iops, read-iops, "
+          "write-iops, bandwidth, read-bandwidth or write-bandwidth, a second; burst is for how "
+          "long what was not used stays. k, M and G are powers of 1000, Ki, Mi and Gi of 1024. "
+          "What is not named is not limited; without any, nothing is. It holds at once, in "
+          "sessions that are there too, and for commands that wait already.\n\n"
+          "The properties Limits and InitiatorLimits of show tell what is limited, Statistics how "
+          "many commands had to wait and for how long.",
+          "tgtctl set-limit disk1 1 iops=2000 bandwidth=50M\n"
+          "tgtctl set-limit disk1 iqn.2026-01.org.example:host7 write-iops=500 burst=2s\n"
+          "tgtctl set-limit disk1 ALL bandwidth=1G\n"
+          "tgtctl set-limit disk1 1" },
         { "account add",
           "[TARGET] USER",
           1,
@@ -361,9 +382,9 @@ static const Verb verb_table[] = {
 };
 /* clang-format on */
 
-#define CHANGES                                                                               \
-        "create,delete,set,add-lun,remove-lun,set-lun,allow,deny,account add,account remove," \
-        "portal add,portal remove"
+#define CHANGES                                                                          \
+        "create,delete,set,add-lun,remove-lun,set-lun,allow,deny,set-limit,account add," \
+        "account remove,portal add,portal remove"
 #define FIELD(name) offsetof(Options, name)
 
 /* clang-format off: one row per option */
