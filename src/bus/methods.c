@@ -215,7 +215,7 @@ static const char *secret_in(const GPtrArray *accounts, const char *user)
         for (guint i = 0; i < accounts->len; i++) {
                 const AccountSpec *a = g_ptr_array_index(accounts, i);
 
-                if (STREQ(a->user, user))
+                if (STREQ(a->user, user) && !a->credential)
                         return a->secret;
         }
         return NULL;
@@ -233,7 +233,8 @@ static const char *secret_elsewhere(const Desired *d, const char *user)
                 const TargetSpec *t = value;
 
                 secret = secret_in(t->incoming, user);
-                if (!secret && t->outgoing && STREQ(t->outgoing->user, user))
+                if (!secret && t->outgoing && STREQ(t->outgoing->user, user) &&
+                    !t->outgoing->credential)
                         secret = t->outgoing->secret;
         }
         return secret;

@@ -48,6 +48,8 @@ typedef int ConfigCheckParam(const char *name, const char *value, char *reterr, 
 
 typedef struct AccountSpec {
         char *user, *secret;
+        char *credential; /* NULL, or the systemd credential that has the secret, which is "" then
+                           */
         Origin at;
 } AccountSpec;
 
@@ -179,6 +181,7 @@ LunSpec *lun_spec_new(void); /* with every default */
 LunSpec *lun_spec_dup(const LunSpec *l);
 LunSpec *lun_spec_free(LunSpec *l);
 AccountSpec *account_spec_new(const char *user, const char *secret);
+AccountSpec *account_spec_new_credential(const char *user, const char *credential);
 AccountSpec *account_spec_dup(const AccountSpec *a);
 AccountSpec *account_spec_free(AccountSpec *a);
 PortalSpec *portal_spec_new(const char *address);

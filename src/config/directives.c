@@ -45,10 +45,10 @@ static const Directive table[] = {
                   "port are in brackets, * is every address, the port is 3260 unless said "
                   "otherwise." },
         { "incomingdiscoveryuser", IN_GLOBAL, &type_incoming, G(discovery_incoming), .many = true,
-          .values = "USER SECRET",
+          .values = "USER SECRET|USER credential NAME",
           .help = "CHAP in discovery sessions: an initiator proves that it knows the secret." },
         { "outgoingdiscoveryuser", IN_GLOBAL, &type_outgoing, G(discovery_outgoing),
-          .values = "USER SECRET",
+          .values = "USER SECRET|USER credential NAME",
           .help = "CHAP in discovery sessions: the target proves that it knows the secret, if "
                   "asked." },
         { "account", IN_GLOBAL, &type_incoming, G(accounts), .many = true, .values = "USER SECRET",
@@ -100,11 +100,12 @@ static const Directive table[] = {
                   "its address with the longest prefix; ALL is the prefix of length 0. Admits "
                   "nobody by itself." },
         { "incominguser", IN_TARGET, &type_incoming, T(incoming), .many = true,
-          .values = "USER SECRET",
+          .values = "USER SECRET|USER credential NAME",
           .help = "CHAP: an initiator proves that it knows the secret of one of these users. Both "
-                  "words can be in quotes." },
-        { "outgoinguser", IN_TARGET, &type_outgoing, T(outgoing), .values = "USER SECRET",
-          .many = true,
+                  "words can be in quotes. With credential, the secret is the first line of that "
+                  "credential of tgtd.service (LoadCredential= in systemd.exec(5))." },
+        { "outgoinguser", IN_TARGET, &type_outgoing, T(outgoing),
+          .values = "USER SECRET|USER credential NAME", .many = true,
           .help = "CHAP: the target proves that it knows the secret, if the initiator "
                   "asks for it. Only the first one counts." },
         PARAM("MaxRecvDataSegmentLength", "512..16777215", "Longest data segment that we receive."),

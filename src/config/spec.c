@@ -216,6 +216,14 @@ AccountSpec *account_spec_new(const char *user, const char *secret)
         return a;
 }
 
+AccountSpec *account_spec_new_credential(const char *user, const char *credential)
+{
+        AccountSpec *a = account_spec_new(user, "");
+
+        a->credential = g_strdup(credential);
+        return a;
+}
+
 AccountSpec *account_spec_dup(const AccountSpec *a)
 {
         AccountSpec *n;
@@ -223,6 +231,7 @@ AccountSpec *account_spec_dup(const AccountSpec *a)
         if (!a)
                 return NULL;
         n = account_spec_new(a->user, a->secret);
+        n->credential = g_strdup(a->credential);
         n->at = a->at;
         return n;
 }
@@ -235,6 +244,7 @@ AccountSpec *account_spec_free(AccountSpec *a)
         if (a->secret)
                 explicit_bzero(a->secret, strlen(a->secret));
         g_free(a->secret);
+        g_free(a->credential);
         g_free(a);
         return NULL;
 }
@@ -243,7 +253,8 @@ bool account_spec_equal(const AccountSpec *a, const AccountSpec *b)
 {
         if (!a || !b)
                 return a == b;
-        return STREQ(a->user, b->user) && STREQ(a->secret, b->secret);
+        return STREQ(a->user, b->user) && STREQ(a->secret, b->secret) &&
+               g_strcmp0(a->credential, b->credential) == 0;
 }
 
 static void *copy_account(const void *a, void *userdata)

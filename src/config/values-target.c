@@ -157,17 +157,30 @@ const DirectiveType type_name = { .set = set_name, .get = get_name, .clear = cle
 
 /* ---- accounts -------------------------------------------------------------------------------- */
 
+/* systemd.exec(5), LoadCredential=: what can be the name of a file. */
+static bool is_credential_name(const char *name)
+{
+        return *name && strlen(name) <= NAME_MAX && !strchr(name, '/') && *name != '.';
+}
+
+/* USER SECRET, or USER credential NAME. */
 static AccountSpec *parse_account(Setting *s)
 {
         g_auto(GStrv) words = NULL;
         AccountSpec *a = NULL;
+        bool credential;
 
         words = s->literal ? g_strsplit(s->raw, " ", -1) : value_split(s->raw);
-        if (g_strv_length(words) != 2)
+        credential = g_strv_length(words) == 3 && STREQ(words[1], "credential");
+        if (g_strv_length(words) != 2 && !credential)
                 (void)setting_error(s, "a user and a secret expected, separated by a blank; in "
                                        "quotes if they contain one");
         else if (!*words[0] || strlen(words[0]) > ACCOUNT_TEXT_MAX)
                 (void)setting_error(s, "a user of 1 to %d bytes expected", ACCOUNT_TEXT_MAX);
+        else if (credential && !is_credential_name(words[2]))
+                (void)setting_error(s, "\"%s\": the name of a credential expected", words[2]);
+        else if (credential)
+                a = account_spec_new_credential(words[0], words[2]);
         else if (!*words[1] || strlen(words[1]) > ACCOUNT_TEXT_MAX)
                 (void)setting_error(s, "a secret of 1 to %d bytes expected", ACCOUNT_TEXT_MAX);
         else
@@ -180,14 +193,14 @@ static AccountSpec *parse_account(Setting *s)
 }
 
 /* RFC 7143 9.2.1: at least 96 bits where the line is not protected by IPsec. */
-static int check_length(Setting *s, const char *user, size_t length)
+static int check_length(Setting *s, const AccountSpec *a)
 {
-        if (length >= 12)
+        if (a->credential || strlen(a->secret) >= 12)
                 return 0;
         return setting_warning(s,
                                "the secret of \"%s\" is shorter than the 12 bytes that RFC 7143 "
                                "asks for; some initiators refuse it",
-                               user);
+                               a->user);
 }
 
 /* As above; a client gives a user that is there another secret. */
@@ -204,10 +217,10 @@ static int add_account(Setting *s, GPtrArray *accounts)
                         continue;
                 account_spec_free(old);
                 accounts->pdata[i] = a;
-                return check_length(s, a->user, strlen(a->secret));
+                return check_length(s, a);
         }
         g_ptr_array_add(accounts, a);
-        return check_length(s, a->user, strlen(a->secret));
+        return check_length(s, a);
 }
 
 static int set_account(Setting *s, AccountSpec **account)
@@ -222,7 +235,7 @@ static int set_account(Setting *s, AccountSpec **account)
                 return setting_warning(s, "only one is possible: the first stays, this one has no "
                                           "effect");
         }
-        r = check_length(s, a->user, strlen(a->secret));
+        r = check_length(s, a);
         account_spec_free(*account);
         *account = a;
         return r;
@@ -234,7 +247,9 @@ static void get_account(const AccountSpec *a, GPtrArray *values)
 
         value_quote(a->user, text);
         g_string_append_c(text, ' ');
-        value_quote(a->secret, text);
+        if (a->credential)
+                g_string_append(text, "credential ");
+        value_quote(a->credential ?: a->secret, text);
         g_ptr_array_add(values, g_string_free(text, FALSE));
 }
 

@@ -239,7 +239,7 @@ static void unique_texts(GPtrArray *texts)
 static bool verify_account(const AccountSpec *a, const char *target, const char *directive,
                            GPtrArray *problems)
 {
-        const char *const texts[] = { a->user, a->secret };
+        const char *const texts[] = { a->user, a->credential ? a->credential : a->secret };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
                 const char *what = i == 0 ? "user" : "secret";
@@ -273,7 +273,8 @@ static bool verify_accounts(const GPtrArray *incoming, const char *incoming_dire
         for (guint i = 0; outgoing && i < incoming->len; i++) {
                 const AccountSpec *a = incoming->pdata[i];
 
-                if (!STREQ(a->secret, outgoing->secret))
+                if (!STREQ(a->secret, outgoing->secret) ||
+                    g_strcmp0(a->credential, outgoing->credential) != 0)
                         continue;
                 if (STREQ(a->user, outgoing->user)) {
                         problem_error(problems, outgoing->at, target, directive,

@@ -18,7 +18,11 @@ static void write_line(const Directive *d, const char *value, bool with_secrets,
                 /* Without its secret the line is an error: a dump that is used as it is must not
                  * make a target that asks for nothing. */
                 value_quote(words[0], to);
-                g_string_append(to, " # the secret is not shown: write it behind the user");
+                if (g_strv_length(words) == 3) {
+                        g_string_append(to, " credential ");
+                        value_quote(words[2], to);
+                } else
+                        g_string_append(to, " # the secret is not shown: write it behind the user");
         } else if (d->type->raw) {
                 g_string_append(to, value);
         } else {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/manager-internal.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/random.h>
 
 #define PORTAL_GROUP 1
 
@@ -49,6 +51,43 @@ static void target_parts_clear(TargetParts *p)
         g_free(p->throttles);
 }
 
+static int no_credential(const AccountSpec *spec, const char *why, char *reterr, size_t size)
+{
+        return snprintf(reterr, size, "the secret of \"%s\": credential %s %s", spec->user,
+                        spec->credential, why),
+               -EINVAL;
+}
+
+/* What the service manager passed (systemd.exec(5), CREDENTIALS_DIRECTORY): the first line. It is
+ * in memory, so reading it does not wait. */
+static int read_credential(const AccountSpec *spec, char *ret, size_t ret_size, char *reterr,
+                           size_t size)
+{
+        const char *directory = getenv("CREDENTIALS_DIRECTORY");
+        g_autofree char *path =
+                directory ? g_build_filename(directory, spec->credential, NULL) : NULL;
+        _cleanup_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -ENOENT;
+        ssize_t n;
+
+        if (!path)
+                return no_credential(spec,
+                                     "was not passed: LoadCredential= in tgtd.service names "
+                                     "none",
+                                     reterr, size);
+        if (fd < 0)
+                return no_credential(spec, strerror(errno), reterr, size);
+        n = read(fd, ret, ret_size);
+        if (n < 0)
+                return no_credential(spec, strerror(errno), reterr, size);
+        for (ssize_t i = 0; i < n; i++)
+                if (ret[i] == '\n' || ret[i] == '\0')
+                        n = i;
+        if (n == 0 || (size_t)n >= ret_size)
+                return no_credential(spec, n == 0 ? "is empty" : "is too long", reterr, size);
+        ret[n] = '\0';
+        return 0;
+}
+
 static int account_make(const AccountSpec *spec, IscsiAccount *ret, char *reterr, size_t size)
 {
         if (strlen(spec->user) >= sizeof(ret->user) || strlen(spec->secret) >= sizeof(ret->secret))
@@ -56,17 +95,39 @@ static int account_make(const AccountSpec *spec, IscsiAccount *ret, char *reterr
                                 sizeof(ret->user) - 1),
                        -EINVAL;
         g_strlcpy(ret->user, spec->user, sizeof(ret->user));
+        if (spec->credential)
+                return read_credential(spec, ret->secret, sizeof(ret->secret), reterr, size);
         g_strlcpy(ret->secret, spec->secret, sizeof(ret->secret));
         return 0;
 }
 
-static int accounts_make(const GPtrArray *specs, IscsiAccount **ret, size_t *ret_n, char *reterr,
-                         size_t size)
+/* Discovery asks for an account as long as the configuration names one; where its secret is not to
+ * be had, nobody can have it. */
+static int account_make_or_close(const AccountSpec *spec, IscsiAccount *ret, char *reterr,
+                                 size_t size)
+{
+        uint8_t secret[32];
+
+        if (account_make(spec, ret, reterr, size) >= 0)
+                return 0;
+        if (!spec->credential || getrandom(secret, sizeof(secret), 0) != sizeof(secret))
+                return -EINVAL;
+        log_error("Discovery is closed to \"%s\": %s", spec->user, reterr);
+        for (size_t i = 0; i < sizeof(secret); i++)
+                snprintf(ret->secret + 2 * i, 3, "%02x", secret[i]);
+        explicit_bzero(secret, sizeof(secret));
+        return 0;
+}
+
+typedef int AccountMake(const AccountSpec *spec, IscsiAccount *ret, char *reterr, size_t size);
+
+static int accounts_make(const GPtrArray *specs, AccountMake *make, IscsiAccount **ret,
+                         size_t *ret_n, char *reterr, size_t size)
 {
         *ret_n = specs->len;
         *ret = specs->len > 0 ? g_new0(IscsiAccount, specs->len) : NULL;
         for (guint i = 0; i < specs->len; i++) {
-                int r = account_make(g_ptr_array_index(specs, i), &(*ret)[i], reterr, size);
+                int r = make(g_ptr_array_index(specs, i), &(*ret)[i], reterr, size);
 
                 if (r < 0)
                         return r;
@@ -133,7 +194,8 @@ static int parts_make(const TargetSpec *spec, TargetParts *p, char *reterr, size
         r = acl_make(spec, p, reterr, size);
         if (r < 0)
                 return r;
-        r = accounts_make(spec->incoming, &p->incoming, &p->config.n_incoming, reterr, size);
+        r = accounts_make(spec->incoming, account_make, &p->incoming, &p->config.n_incoming, reterr,
+                          size);
         if (r < 0)
                 return r;
         p->config.incoming = p->incoming;
@@ -288,11 +350,11 @@ static int targets_map(Manager *m, GHashTable *over, const Desired *d, IscsiMap 
         config.n_targets = parts.targets->len;
         config.removed = (const char *const *)parts.removed->pdata;
         config.n_removed = parts.removed->len;
-        r = accounts_make(d->discovery_incoming, &incoming, &config.n_discovery_incoming, text,
-                          sizeof(text));
+        r = accounts_make(d->discovery_incoming, account_make_or_close, &incoming,
+                          &config.n_discovery_incoming, text, sizeof(text));
         config.discovery_incoming = incoming;
         if (r >= 0 && d->discovery_outgoing) {
-                r = account_make(d->discovery_outgoing, &outgoing, text, sizeof(text));
+                r = account_make_or_close(d->discovery_outgoing, &outgoing, text, sizeof(text));
                 config.discovery_outgoing = &outgoing;
         }
         if (r >= 0)

@@ -93,6 +93,29 @@ def readme(section):
     return m.group(1)
 
 
+def test_chap_secret_in_a_credential():
+    """Encrypted, as the README has it; the sandboxed daemon gets it, and nothing else says it."""
+    machine(r"""
+printf secretpass12 | systemd-creds encrypt --with-key=host --name=chap.host7 - /etc/tgt/chap.host7  # no TPM here
+mkdir -p /etc/systemd/system/tgtd.service.d
+printf '[Service]\nLoadCredentialEncrypted=chap.host7:/etc/tgt/chap.host7\n' \
+    > /etc/systemd/system/tgtd.service.d/chap.conf
+systemctl daemon-reload
+fragment incominguser host7 credential chap.host7
+systemctl enable --now tgtd.socket
+expect "Target:$name" iscsi-ls iscsi://127.0.0.1
+expect 'Vendor:' iscsi-inq "iscsi://host7%secretpass12@127.0.0.1/$name/1"
+not iscsi-inq "iscsi://host7%secretpass13@127.0.0.1/$name/1"
+not iscsi-inq "iscsi://127.0.0.1/$name/1"
+not grep -r secretpass12 /etc/tgt /var/lib/tgt /run/tgt
+# a service without it serves nobody, rather than everybody
+rm /etc/systemd/system/tgtd.service.d/chap.conf
+systemctl daemon-reload; systemctl restart tgtd
+not iscsi-inq "iscsi://127.0.0.1/$name/1"
+expect 'LoadCredential=' journalctl -b --no-pager -u tgtd
+""")
+
+
 def test_readme_word_for_word():
     """Three ways to a first target: every command succeeds, and each makes what it says."""
     ways = "".join(readme(s) for s in ("A fragment", "tgtctl", "busctl"))

@@ -139,6 +139,34 @@ def test_authentication_cannot_be_left_out():
         assert tgt.NAME in listed, listed
 
 
+def test_secrets_in_credentials():
+    """What systemd passes (LoadCredential=). Without it nobody enters, rather than everybody."""
+    with tgt.scratch() as d:
+        path = tgt.sparse(os.path.join(d, "a.img"), 16 << 20)
+        text = ("incomingdiscoveryuser finder credential find\n" + tgt.disk_fragment(path).replace(
+            "</target>", f"  incominguser {USER} credential chap.disk\n</target>"))
+        credentials = os.path.join(d, "credentials")
+        os.mkdir(credentials)
+        for name, secret in (("chap.disk", SECRET + "\n"), ("find", "findersecret")):
+            with open(os.path.join(credentials, name), "w") as f:
+                f.write(secret)
+        with tgt.Daemon(d, {"t.conf": text}, env={"CREDENTIALS_DIRECTORY": credentials}) as daemon:
+            assert chap(daemon, lambda asked: {"CHAP_N": USER, "CHAP_R": answer(asked)}) == (0, 0)
+            assert refused_login(daemon) and refused_login(daemon, session="Discovery")
+            listed = tgt.run("iscsi-ls", daemon.portal().replace("//", "//finder%findersecret@")).stdout
+            assert tgt.NAME in listed, listed
+            dumped = daemon.ctl("dump", "--with-secrets").stdout
+            assert f"incominguser {USER} credential chap.disk\n" in dumped and SECRET not in dumped, dumped
+        for name, why in (("chap.disk", "No such file or directory"), ("find", "Discovery is closed")):
+            os.unlink(os.path.join(credentials, name))
+            with tgt.Daemon(d, {"t.conf": text}, env={"CREDENTIALS_DIRECTORY": credentials}) as daemon:
+                assert why in daemon.log() and name in daemon.log(), daemon.log()
+                assert refused_login(daemon) and refused_login(daemon, session="Discovery")
+        with tgt.Daemon(d, {"t.conf": text}) as daemon:
+            assert "LoadCredential=" in daemon.log() and "t.conf:2" in daemon.log(), daemon.log()
+            assert refused_login(daemon) and refused_login(daemon, session="Discovery")
+
+
 def test_challenges_are_never_the_same():
     """Not in one process, nor in the next one."""
     seen = set()

@@ -225,6 +225,45 @@ static void test_accounts(void)
         g_assert_cmpstr(l.desired->discovery_outgoing->user, ==, "back");
 }
 
+/* The secret is the service manager's: nothing is known of it here. */
+static void test_credentials(void)
+{
+        _cleanup_loaded_ Loaded l = load("incomingdiscoveryuser disc credential find\n"
+                                         "<target " A ">\n"
+                                         " incominguser user1 credential chap.user1\n"
+                                         " incominguser \"us er\" credential other\n"
+                                         " outgoinguser userA credential chap.back\n"
+                                         "</target>\n"
+                                         "<target " B ">\n"
+                                         " incominguser user1 credential ../passwd\n"
+                                         " incominguser user2 secretpass12 more\n"
+                                         "</target>\n"
+                                         "<target iqn.2026-01.com.example:c>\n"
+                                         " incominguser user credential one\n"
+                                         " incominguser user credential two\n"
+                                         " outgoinguser user credential one\n"
+                                         "</target>\n");
+        g_autoptr(GString) text = g_string_new(NULL);
+        const TargetSpec *t = target(&l, A);
+        const AccountSpec *a = t->incoming->pdata[1];
+
+        assert_messages(
+                &l, "t.conf:8: " B ": incominguser: \"../passwd\": the name of a credential "
+                    "expected\n"
+                    "t.conf:9: " B ": incominguser: a user and a secret expected, separated by a "
+                    "blank; in quotes if they contain one\n"
+                    "t.conf:13: iqn.2026-01.com.example:c: incominguser: user \"user\" has "
+                    "another secret already, at t.conf:12\n"
+                    "t.conf:14: iqn.2026-01.com.example:c: outgoinguser: user \"user\" has the "
+                    "same secret in both directions, which RFC 7143 9.2.1 forbids\n");
+        g_assert_cmpstr(a->user, ==, "us er");
+        g_assert_cmpstr(a->credential, ==, "other");
+        g_assert_cmpstr(a->secret, ==, "");
+        target_spec_write(t, false, text);
+        g_assert_nonnull(strstr(text->str, "\tincominguser \"us er\" credential other\n"));
+        g_assert_nonnull(strstr(text->str, "\toutgoinguser userA credential chap.back\n"));
+}
+
 static void test_target_level(void)
 {
         _cleanup_loaded_ Loaded l = load("control-port 0\n"
@@ -404,6 +443,7 @@ int main(int argc, char **argv)
         g_test_add_func("/shapes/merged", test_merged);
         g_test_add_func("/shapes/access", test_access);
         g_test_add_func("/shapes/accounts", test_accounts);
+        g_test_add_func("/shapes/credentials", test_credentials);
         g_test_add_func("/shapes/target-level", test_target_level);
         g_test_add_func("/shapes/without-path", test_stores_without_path);
         g_test_add_func("/shapes/spelling", test_spelling);
