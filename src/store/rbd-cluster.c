@@ -454,9 +454,7 @@ static void opening_over(Opening *o, int r)
 
 static void header_changed(void *userdata)
 {
-        RbdImage *image = userdata;
-
-        __atomic_store_n(&image->changed, true, __ATOMIC_RELAXED);
+        image_look_again(userdata);
 }
 
 /* Is librbd's cache on for this image, for all that set_defaults() says? */
@@ -727,6 +725,11 @@ int image_look(RbdImage *image)
         }
         pthread_mutex_unlock(&lock);
         return r;
+}
+
+void image_look_again(RbdImage *image)
+{
+        __atomic_store_n(&image->changed, true, __ATOMIC_RELAXED);
 }
 
 void image_shut_out(RbdImage *image)

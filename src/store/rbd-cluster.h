@@ -50,6 +50,8 @@ RbdImage *image_unref(RbdImage *image, bool wait);
  * is up to date; 0: nothing has changed, or it is not known yet. Blocks for seconds at most.
  * Negative: the image cannot be read any more. */
 int image_look(RbdImage *image);
+/* What the last look found was not enough: the next one looks, changed or not. */
+void image_look_again(RbdImage *image);
 /* The cluster has shut this connection out (a blocklist): new images get another. */
 void image_shut_out(RbdImage *image);
 

@@ -282,46 +282,87 @@ static int describe(RbdStore *rs, const StoreSpec *spec, const RbdSpec *rbd, Sto
 
 /* ---- looking again ---- */
 
+/* What the name stands for now. */
+typedef struct Found {
+        RbdImage *image; /* held */
+        StoreIdentity identity;
+        uint64_t size;
+} Found;
+
+static int find(const RbdStore *rs, const StoreSpec *spec, Found *ret, StoreError *reterr)
+{
+        RbdSpec rbd;
+        Found f;
+        int r = store_rbd_parse(spec, &rbd, reterr);
+
+        if (r < 0)
+                return r;
+        r = cluster_open(&rbd, &f.image, reterr);
+        if (r < 0)
+                return r;
+        r = get_size(f.image, spec, &f.size, reterr);
+        if (r >= 0)
+                r = check_stripes(f.image, spec, rs->store.granularity, reterr);
+        if (r >= 0)
+                r = identify(f.image, &rbd, &f.identity);
+        if (r < 0)
+                image_unref(f.image, false);
+        else
+                *ret = f;
+        return r;
+}
+
+/* Channels take it up with their next request. */
+static void put_in_place(RbdStore *rs, const StoreSpec *spec, const Found *f)
+{
+        Store *s = &rs->store;
+        RbdImage *old = rs->image;
+
+        pthread_mutex_lock(&s->mutex);
+        s->identity = f->identity;
+        __atomic_store_n(&rs->image, f->image, __ATOMIC_RELAXED);
+        pthread_mutex_unlock(&s->mutex);
+        image_unref(old, false);
+        store_set_size(s, f->size);
+        store_set_readonly(s, spec->readonly || f->image->readonly);
+}
+
 /* The same name, through a connection that works. What was under way through the old one has to be
  * over: it could still be carried out, if only the image had been away. */
 static int reopen(RbdStore *rs, const StoreSpec *spec, StoreError *reterr)
 {
-        Store *s = &rs->store;
-        StoreIdentity identity;
-        RbdImage *image, *old;
-        uint64_t size;
-        RbdSpec rbd;
-        int r;
+        Found f;
 
-        if (store_busy(s) > 0)
+        if (store_busy(&rs->store) > 0)
                 return store_error(reterr, -ENODEV,
                                    "image %s is away, and %u requests are still under way",
-                                   spec->path, store_busy(s));
-        r = store_rbd_parse(spec, &rbd, reterr);
-        if (r < 0)
-                return r;
+                                   spec->path, store_busy(&rs->store));
         if (__atomic_exchange_n(&rs->shut_out, false, __ATOMIC_RELAXED))
                 image_shut_out(rs->image);
-        r = cluster_open(&rbd, &image, reterr);
+        if (find(rs, spec, &f, reterr) < 0)
+                return -ENODEV;
+        put_in_place(rs, spec, &f);
+        return 0;
+}
+
+/* Who may only read is not told of changes: what is open is compared with what the name stands for.
+ * Reads that are under way go on in the old image. */
+static int compare(RbdStore *rs, const StoreSpec *spec, StoreError *reterr)
+{
+        Store *s = &rs->store;
+        StoreIdentity known = store_identity(s);
+        Found f;
+        int r = find(rs, spec, &f, reterr);
+
+        /* Without an answer nothing is known; but an image that has been removed would read as
+         * zeros. */
         if (r < 0)
-                return -ENODEV;
-        r = get_size(image, spec, &size, reterr);
-        if (r >= 0)
-                r = check_stripes(image, spec, s->granularity, reterr);
-        if (r >= 0)
-                r = identify(image, &rbd, &identity);
-        if (r < 0) {
-                image_unref(image, false);
-                return -ENODEV;
-        }
-        pthread_mutex_lock(&s->mutex);
-        s->identity = identity;
-        old = rs->image;
-        __atomic_store_n(&rs->image, image, __ATOMIC_RELAXED);
-        pthread_mutex_unlock(&s->mutex);
-        image_unref(old, false);
-        store_set_size(s, size);
-        store_set_readonly(s, spec->readonly || image->readonly);
+                return r == -ENOENT ? -ENODEV : 0;
+        if (f.size == store_size(s) && f.image->readonly &&
+            memcmp(&f.identity, &known, sizeof(known)) == 0)
+                image_unref(f.image, false);
+        else
+                put_in_place(rs, spec, &f);
         return 0;
 }
 
@@ -333,17 +374,21 @@ static int rbd_refresh(Store *s, const StoreSpec *spec, StoreError *reterr)
 
         if (store_is_gone(s))
                 return reopen(rs, spec, reterr);
+        if (rs->image->readonly && !strchr(spec->path, '@'))
+                return compare(rs, spec, reterr);
         r = image_look(rs->image);
-        if (r == 0)
-                return 0;
         if (r > 0)
                 r = get_size(rs->image, spec, &size, NULL);
-        if (r < 0)
-                return store_error(reterr, map_error(rs, r) == -ENODEV ? -ENODEV : r,
-                                   "image %s cannot be read: %s", spec->path,
+        else if (r == 0)
+                return 0;
+        if (r == 0)
+                store_set_size(s, size);
+        else if (map_error(rs, r) == -ENODEV)
+                return store_error(reterr, -ENODEV, "image %s: %s", spec->path,
                                    r == -ESHUTDOWN ? "the cluster has shut this client out"
-                                                   : strerror(-r));
-        store_set_size(s, size);
+                                                   : "it has been removed");
+        else
+                image_look_again(rs->image); /* its header could not be read this time */
         return 0;
 }
 

@@ -287,7 +287,7 @@ def test_killed_and_started_again():
     cluster.create("killed", 64 * MIB)
     with tgt.scratch() as d:
         daemon = serve(d, {"1.conf": target(ONE, "killed")}).start()
-        load = subprocess.Popen([LEDGER_IO, "--seconds", "8", daemon.url(ONE)],
+        load = subprocess.Popen([LEDGER_IO, "--seconds", "5", daemon.url(ONE)],
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert load.stdout.readline() == "running\n"
         time.sleep(1)

@@ -24,9 +24,8 @@ static void connect_cluster(void)
         g_assert_cmpint(rados_ioctx_create(cluster, "rbd", &pool), ==, 0);
 }
 
-static char *image_create_with(uint64_t size, uint64_t stripe_unit)
+static void image_make(const char *name, uint64_t size, uint64_t stripe_unit)
 {
-        char *name = g_strdup_printf("test-%d-%u", (int)getpid(), n_images++);
         rbd_image_options_t options;
 
         rbd_image_options_create(&options);
@@ -36,6 +35,13 @@ static char *image_create_with(uint64_t size, uint64_t stripe_unit)
         }
         g_assert_cmpint(rbd_create4(pool, name, size, options), ==, 0);
         rbd_image_options_destroy(options);
+}
+
+static char *image_create_with(uint64_t size, uint64_t stripe_unit)
+{
+        char *name = g_strdup_printf("test-%d-%u", (int)getpid(), n_images++);
+
+        image_make(name, size, stripe_unit);
         return name;
 }
 
@@ -218,7 +224,9 @@ static void test_read_only(void)
                 g_autofree char *path = g_strdup_printf("%s%s", b.path, i ? "" : "@one");
 
                 snap = b;
-                snap.store = open_store(path, i ? "id=reader" : "id=tgt", false);
+                snap.spec.path = path;
+                snap.spec.options = i ? "id=reader" : "id=tgt";
+                snap.store = open_store(path, snap.spec.options, false);
                 g_assert_true(store_caps(snap.store).readonly);
                 g_assert_cmpuint(store_caps(snap.store).discard_granularity, ==, 0);
                 g_assert_cmpint(store_attach(snap.store, b.host[0], &snap.ch[0]), ==, 0);
@@ -259,6 +267,48 @@ static void test_resize(void)
                 g_assert_cmpint(run(&b, STORE_READ, 0, size, buf, MIB), ==, -ERANGE);
         }
         bed_close(&b);
+}
+
+/* Who may only read is not told, and sees it all the same; also that the image is another one. */
+static void test_reader(void)
+{
+        g_autofree uint8_t *in = g_malloc(4096), *out = g_malloc(4096);
+        g_autofree char *name = image_create(SIZE);
+        StoreIdentity before;
+        StoreError error;
+        rbd_image_t image;
+        Bed b, reader;
+
+        bed_open(&b, kind, SIZE, 0, 1); /* for its loops */
+        reader = b;
+        reader.spec.path = name;
+        reader.spec.options = "id=reader";
+        reader.store = open_store(name, "id=reader", false);
+        before = store_identity(reader.store);
+        g_assert_cmpint(store_attach(reader.store, b.host[0], &reader.ch[0]), ==, 0);
+        g_assert_cmpint(run(&reader, STORE_READ, 0, 0, out, 4096), ==, 0);
+        g_assert_cmpint(store_refresh(reader.store, &reader.spec, &error), ==, 0);
+        image_resize(name, 2 * SIZE);
+        g_assert_cmpint(store_refresh(reader.store, &reader.spec, &error), ==, 1);
+        g_assert_cmpuint(store_caps(reader.store).size, ==, 2 * SIZE);
+        g_assert_cmpint(run(&reader, STORE_READ, 0, 2 * SIZE - 4096, out, 4096), ==, 0);
+        image_remove(name);
+        g_assert_cmpint(store_refresh(reader.store, &reader.spec, &error), ==, -ENODEV);
+        g_assert_nonnull(strstr(error.text, "does not exist"));
+        g_assert_cmpint(run(&reader, STORE_READ, 0, 0, out, 4096), ==, -ENODEV);
+        image_make(name, SIZE, 0);
+        image = image_open(name);
+        fill(in, 4096, 0, 7);
+        g_assert_cmpint(rbd_write(image, 0, 4096, (char *)in), ==, 4096);
+        g_assert_cmpint(rbd_close(image), ==, 0);
+        g_assert_cmpint(store_refresh(reader.store, &reader.spec, &error), ==, 1);
+        g_assert_cmpint(run(&reader, STORE_READ, 0, 0, out, 4096), ==, 0);
+        assert_same(out, in, 4096);
+        g_assert_true(store_identity(reader.store).b != before.b);
+        store_detach(reader.ch[0]);
+        store_unref(reader.store);
+        bed_close(&b);
+        image_remove(name);
 }
 
 /* What the parent of a clone has does not shine through what was zeroed or given back. */
@@ -409,6 +459,7 @@ int main(int argc, char **argv)
         g_test_add_func("/rbd/identity", test_identity);
         g_test_add_func("/rbd/read-only", test_read_only);
         g_test_add_func("/rbd/resize", test_resize);
+        g_test_add_func("/rbd/reader", test_reader);
         g_test_add_func("/rbd/clone", test_clone);
         g_test_add_func("/rbd/cache", test_cache);
         g_test_add_func("/rbd/shut-out", test_shut_out);
