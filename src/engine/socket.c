@@ -247,6 +247,7 @@ static bool transmit(Socket *s)
                 budget -= MIN(budget, (size_t)n);
                 if ((size_t)n < total || budget == 0)
                         s->tx_blocked = true;
+                s->heavy = budget == 0;
         }
         return true;
 }
@@ -315,6 +316,11 @@ static void flush(LoopTask *task)
         }
         if (s->move_to && !conn_finished(s->conn)) {
                 depart(s);
+                return;
+        }
+        if (s->heavy) { /* those that have little to send go first */
+                s->heavy = false;
+                socket_wake(s);
                 return;
         }
         if (!transmit(s))

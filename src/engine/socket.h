@@ -25,6 +25,7 @@ typedef struct Socket {
         bool rx_paused;  /* conn does not want bytes now */
         bool rx_eof;
         bool tx_blocked; /* the kernel's buffer is full */
+        bool heavy;      /* it sent all that a turn allows */
         LoopTask flush_task, move_task;
         LoopTimer timer; /* the peer takes too long to take our last bytes, or to close */
 } Socket;
