@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 
+#include "bus/apply.h"
+
 #define DIRECTIVES_MAX 256
 #define VALUES_MAX 1024
 
@@ -227,6 +229,11 @@ static int set_target(Call *call, sd_bus_message *m)
         return 0;
 }
 
+static int set_confirm_within(Call *call, sd_bus_message *m)
+{
+        return sd_bus_message_read(m, "t", &call->options.confirm_usec);
+}
+
 static const struct {
         const char *name, *type;
         unsigned bit;
@@ -239,6 +246,8 @@ static const struct {
         { "with-secrets", "b", OPTION_WITH_SECRETS, set_with_secrets },
         { "with-identities", "b", OPTION_WITH_IDENTITIES, set_with_identities },
         { "target", "s", OPTION_TARGET, set_target },
+        { "prune", "b", OPTION_PRUNE, apply_set_prune },
+        { "confirm-within", "t", OPTION_CONFIRM, set_confirm_within },
 };
 
 static int unknown_option(const Call *call, const char *name, BusError *e)

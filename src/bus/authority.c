@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <systemd/sd-login.h>
 
+#include "bus/apply.h"
 #include "bus/authority.h"
 #include "bus/methods.h"
 #include "bus/polkit.h"
@@ -11,6 +12,12 @@
 #define UNIT "org.tgt1.LogicalUnit"
 
 #define CREDENTIALS_TIMEOUT_USEC (25 * UINT64_C(1000000))
+
+static int paths_of_edit(Call *call, GPtrArray *paths, BusError *e)
+{
+        return edit_new_paths(manager_desired(call->server->manager), call->row->edit, &call->edit,
+                              paths, e);
+}
 
 /* clang-format off */
 static const MethodRow table[] = {
@@ -29,7 +36,7 @@ static const MethodRow table[] = {
         { MANAGER, "GetSession", NULL, parse_get_session, run_get_session },
         { MANAGER, "CreateTarget", ACTION_TARGET, parse_create_target,
           .edit = edit_create_target, .reply = reply_target, .options = OPTIONS_EDIT,
-          .names_stores = true, .sensitive = true },
+          .paths = paths_of_edit, .sensitive = true },
         { MANAGER, "DeleteTarget", ACTION_TARGET, parse_delete_target,
           .edit = edit_delete_target, .options = OPTIONS_EDIT },
         { MANAGER, "AddPortal", ACTION_PORTAL, parse_portal,
@@ -51,6 +58,9 @@ static const MethodRow table[] = {
         { MANAGER, "Stop", ACTION_DAEMON, parse_quit, run_quit, .options = OPTION_FORCE },
         { MANAGER, "Reload", ACTION_RELOAD, parse_options, run_reload,
           .options = OPTIONS_RELOAD },
+        { MANAGER, "Compare", ACTION_RELOAD, parse_options, run_compare },
+        { MANAGER, "Apply", ACTION_APPLY, parse_apply, run_apply,
+          .options = OPTIONS_EDIT | OPTION_PRUNE, .paths = apply_new_paths, .sensitive = true },
         { MANAGER, "Verify", ACTION_RELOAD, parse_verify, run_verify },
         { MANAGER, "VerifyText", ACTION_RELOAD, parse_verify_text, run_verify_text,
           .sensitive = true },
@@ -59,11 +69,11 @@ static const MethodRow table[] = {
 
         { TARGET, "AddLogicalUnit", ACTION_LUN, parse_add_lun,
           .edit = edit_add_lun, .reply = reply_lun, .options = OPTIONS_EDIT,
-          .names_stores = true },
+          .paths = paths_of_edit },
         { TARGET, "RemoveLogicalUnit", ACTION_LUN, parse_lun,
           .edit = edit_remove_lun, .options = OPTIONS_EDIT },
         { TARGET, "SetLogicalUnit", ACTION_LUN, parse_set_lun,
-          .edit = edit_set_lun, .options = OPTIONS_EDIT, .names_stores = true },
+          .edit = edit_set_lun, .options = OPTIONS_EDIT, .paths = paths_of_edit },
         { TARGET, "Allow", ACTION_ACCESS, parse_acl,
           .edit = edit_allow, .reply = reply_acl, .options = OPTIONS_EDIT },
         { TARGET, "Deny", ACTION_ACCESS, parse_acl,
@@ -76,7 +86,7 @@ static const MethodRow table[] = {
         { TARGET, "RemoveAccount", ACTION_ACCOUNT, parse_account_name,
           .edit = edit_remove_account, .options = OPTIONS_EDIT },
         { TARGET, "Set", ACTION_TARGET, parse_set,
-          .edit = edit_set, .options = OPTIONS_EDIT, .names_stores = true },
+          .edit = edit_set, .options = OPTIONS_EDIT, .paths = paths_of_edit },
         { TARGET, "ListSessions", NULL, parse_page_id, run_list_sessions },
         { TARGET, "Delete", ACTION_TARGET, parse_options,
           .edit = edit_delete_target, .options = OPTIONS_EDIT },
@@ -114,7 +124,7 @@ static int add_path_checks(Call *call)
         Manager *manager = call->server->manager;
         BusError e = { 0 };
 
-        if (edit_new_paths(manager_desired(manager), call->row->edit, &call->edit, paths, &e) < 0) {
+        if (call->row->paths(call, paths, &e) < 0) {
                 call_fail(call, &e);
                 bus_error_clear(&e);
                 return -1;
@@ -127,7 +137,7 @@ static int add_path_checks(Call *call)
 
 void authority_next(Call *call)
 {
-        if (call->n_passed == call->checks->len && call->row->names_stores && !call->probed) {
+        if (call->n_passed == call->checks->len && call->row->paths && !call->probed) {
                 /* Only now: what a probe answers is for those who may make the change. */
                 call->probed = true;
                 if (add_path_checks(call) < 0)

@@ -14,6 +14,7 @@
 #define ACTION_PORTAL "org.tgt1.portal.manage"
 #define ACTION_DAEMON "org.tgt1.daemon.control"
 #define ACTION_RELOAD "org.tgt1.reload"
+#define ACTION_APPLY "org.tgt1.apply"
 /* in addition to that of the method */
 #define ACTION_ANY_PATH "org.tgt1.use-any-path"
 #define ACTION_SECRETS "org.tgt1.dump-secrets"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <stdarg.h>
 
+#include "bus/apply.h"
 #include "bus/authority.h"
 #include "bus/polkit.h"
 
@@ -29,6 +30,7 @@ Call *call_free(Call *call)
         g_free(call->name);
         g_free(call->text);
         g_strfreev(call->files);
+        apply_free(call->apply);
         g_free(call);
         return NULL;
 }

@@ -17,12 +17,15 @@
  * the answer goes nowhere. */
 
 typedef struct Call Call;
+typedef struct Apply Apply;
 typedef struct MethodRow MethodRow;
 
 /* -1 with *e set. */
 typedef int CallParse(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e);
 /* Answers, or hands the call to the manager; the call is not the caller's any more. */
 typedef void CallRun(Call *call);
+/* Appends to paths (char*) what the call would newly open. -1 with *e set. */
+typedef int CallPaths(Call *call, GPtrArray *paths, BusError *e);
 /* Appends what comes before the list of changes. */
 typedef int CallReply(const Call *call, sd_bus_message *reply);
 
@@ -34,6 +37,8 @@ typedef enum OptionBits {
         OPTION_WITH_SECRETS = 1 << 4,
         OPTION_TARGET = 1 << 5,
         OPTION_WITH_IDENTITIES = 1 << 6,
+        OPTION_PRUNE = 1 << 7,
+        OPTION_CONFIRM = 1 << 8,
 } OptionBits;
 
 #define OPTIONS_PORTAL (OPTION_RUNTIME | OPTION_DRY_RUN | OPTION_GENERATION)
@@ -45,12 +50,12 @@ struct MethodRow {
         const char *interface, *member;
         const char *action; /* polkit; NULL: anybody may, it reads what properties tell anyway */
         CallParse *parse;
-        CallRun *run;      /* or */
-        EditFunc *edit;    /* with call->edit; answered with reply and the list of changes */
-        CallReply *reply;  /* NULL: only the list of changes */
-        unsigned options;  /* OptionBits that the last argument may have */
-        bool names_stores; /* probe */
-        bool sensitive;    /* the message carries a secret: wipe it */
+        CallRun *run;     /* or */
+        EditFunc *edit;   /* with call->edit; answered with reply and the list of changes */
+        CallReply *reply; /* NULL: only the list of changes */
+        unsigned options; /* OptionBits that the last argument may have */
+        CallPaths *paths; /* what it would open, to be probed; NULL: nothing */
+        bool sensitive;   /* the message carries a secret: wipe it */
 };
 
 typedef struct Check {
@@ -88,6 +93,7 @@ struct Call {
         uint64_t session;
         char *name, *text; /* of VerifyText; text: also store options */
         char **files;
+        Apply *apply;           /* of Apply */
         const char *after_text; /* of the message */
         uint64_t after;
         uint32_t lun; /* with after: from this LUN of that session on */

@@ -683,6 +683,15 @@ static void new_paths_of_lun(const LunSpec *before, const LunSpec *after, GPtrAr
                 g_ptr_array_add(paths, g_strdup(after->bs_options));
 }
 
+void new_paths_of_target(const TargetSpec *before, const TargetSpec *after, GPtrArray *paths)
+{
+        for (guint i = 0; i < after->luns->len; i++) {
+                const LunSpec *l = g_ptr_array_index(after->luns, i);
+
+                new_paths_of_lun(before ? target_spec_find_lun(before, l->lun) : NULL, l, paths);
+        }
+}
+
 int edit_new_paths(const Desired *running, EditFunc *edit, const Edit *e, GPtrArray *paths,
                    BusError *error)
 {
@@ -698,10 +707,7 @@ int edit_new_paths(const Desired *running, EditFunc *edit, const Edit *e, GPtrAr
         if (edit(scratch, &copy, error) < 0)
                 return -1;
         after = g_hash_table_lookup(scratch->targets, e->target);
-        for (guint i = 0; after && i < after->luns->len; i++) {
-                const LunSpec *l = g_ptr_array_index(after->luns, i);
-
-                new_paths_of_lun(before ? target_spec_find_lun(before, l->lun) : NULL, l, paths);
-        }
+        if (after)
+                new_paths_of_target(before, after, paths);
         return 0;
 }

@@ -55,6 +55,9 @@ EditFunc edit_new_account, edit_delete_account;
 EditFunc edit_bind_account;
 EditFunc edit_add_portal, edit_remove_portal;
 
+/* Appends to paths (char*) every backing path that before (may be NULL) does not have at the same
+ * LUN, and store options that name files. */
+void new_paths_of_target(const TargetSpec *before, const TargetSpec *after, GPtrArray *paths);
 /* What an edit of e->target would newly open: runs it over a copy of that target alone and appends
  * to paths (char*) every backing path that running does not have at the same LUN, and store options
  * that name files. -1 with *error if the edit fails. e is not changed. */

@@ -59,9 +59,10 @@ typedef struct Caller {
 } Caller;
 
 typedef struct EditOptions {
-        bool runtime; /* written to /run, gone after stop */
-        bool force;   /* also drop sessions; override what /etc defines */
-        bool dry_run; /* verify and report the difference, change nothing */
+        bool runtime;  /* written to /run, gone after stop */
+        bool force;    /* also drop sessions; override what /etc defines */
+        bool dry_run;  /* verify and report the difference, change nothing */
+        bool detailed; /* EditResult.details */
         bool has_generation;
         uint64_t generation;   /* ERROR_CONFLICT if the state has moved */
         uint64_t confirm_usec; /* taken back unless confirmed within; 0: it stays */
@@ -70,6 +71,7 @@ typedef struct EditOptions {
 typedef struct EditResult {
         BusError error;
         GPtrArray *changes;  /* char*: change_format() lines, in order; empty: nothing differed */
+        GPtrArray *details;  /* ChangeDetail*: the same, if they were asked for */
         GPtrArray *problems; /* Problem*: warnings too */
         uint64_t generation; /* after the change */
 } EditResult;

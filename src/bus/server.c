@@ -9,7 +9,7 @@
 
 #define BACKOFF_MIN_USEC UINT64_C(250000)
 #define BACKOFF_MAX_USEC UINT64_C(30000000)
-#define AUTH_CALLS_MAX 16 /* of what comes with the authentication, 256 bytes */
+#define AUTH_CALLS_MAX 16                  /* of what comes with the authentication, 256 bytes */
 #define ACCEPT_RETRY_USEC UINT64_C(100000) /* after EMFILE and the like */
 
 static void connection_lost(BusConnection *c);

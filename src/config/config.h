@@ -227,6 +227,14 @@ int config_load_files(const char *const *files, ConfigCheckParam *check, Desired
 int config_load_text(const char *text, const char *file, ConfigCheckParam *check, Desired **ret,
                      GHashTable **ret_bad, GPtrArray **ret_problems);
 
+/* The same over several texts, as if each were a file; *ret_masked is the set of names that a block
+ * says masked of. */
+typedef struct ConfigText {
+        const char *name, *text;
+} ConfigText;
+int config_load_texts(const ConfigText *texts, size_t n, ConfigCheckParam *check, Desired **ret,
+                      GHashTable **ret_masked, GHashTable **ret_bad, GPtrArray **ret_problems);
+
 /* Must what runs as target name stay, although *ret does not have it? Its block is bad, or a file
  * that may have held it could not be read to its end (the set then has the name "*"). */
 bool config_is_bad(GHashTable *bad, const char *name);
@@ -295,6 +303,25 @@ typedef struct Change {
 GPtrArray *config_diff(const Desired *a, const Desired *b);
 /* One line for people: "+ target NAME", "~ target NAME lun 3: write-cache on -> off". */
 char *change_format(const Change *c);
+
+/* The same for programs: what changed, with the values that each directive had and has; of what
+ * comes or goes, all that it says beyond the defaults ("lun N" for its LUNs, a value for each
+ * directive). Without secrets. */
+typedef struct DirectiveChange {
+        char *name;
+        GPtrArray *before, *after; /* char* */
+} DirectiveChange;
+
+typedef struct ChangeDetail {
+        const char *kind;      /* "add-target", "change-lun", "remove-portal", ... */
+        char *line;            /* change_format() */
+        char *name;            /* of a target, or address of a portal; "" where there is none */
+        int lun;               /* -1: none */
+        GPtrArray *directives; /* DirectiveChange* */
+} ChangeDetail;
+
+ChangeDetail *change_detail_new(const Change *c);
+void change_detail_free(ChangeDetail *d);
 
 /* The directive table, for help, completion and man pages. Ends with name NULL. where: of "global",
  * "target", "lun", separated by blanks. values: alternatives separated by "|", words in capitals

@@ -154,7 +154,8 @@ static GPtrArray *group_blocks(const Raw *raw)
         return groups;
 }
 
-static Desired *make_desired(const Raw *raw, ConfigCheckParam *check)
+/* masked: gets the names that are; or NULL. */
+static Desired *make_desired(const Raw *raw, ConfigCheckParam *check, GHashTable *masked)
 {
         g_autoptr(GPtrArray) groups = group_blocks(raw);
         g_autoptr(GPtrArray) targets = g_ptr_array_new();
@@ -171,6 +172,10 @@ static Desired *make_desired(const Raw *raw, ConfigCheckParam *check)
                         target_spec_free(t);
                 } else if (t) {
                         g_ptr_array_add(targets, t);
+                } else if (masked) {
+                        const GPtrArray *group = groups->pdata[i];
+
+                        g_hash_table_add(masked, g_strdup(((RawBlock *)group->pdata[0])->name));
                 }
         }
         (void)verify_together(targets, raw->bad, raw->problems);
@@ -193,12 +198,13 @@ bool config_is_bad(GHashTable *bad, const char *name)
 /* What the three ways of loading share: they differ in how raw is filled. */
 typedef struct Load {
         Raw raw;
-        GHashTable *bad;
+        GHashTable *bad, *masked; /* masked: or NULL */
         GPtrArray *problems;
 } Load;
 
 static void load_begin(Load *l)
 {
+        l->masked = NULL;
         l->bad = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         l->problems = problems_new();
         raw_init(&l->raw, l->bad, l->problems);
@@ -251,7 +257,7 @@ static int load_end(Load *l, int r, ConfigCheckParam *check, Desired **ret, GHas
                 g_hash_table_unref(l->bad);
                 g_ptr_array_unref(l->problems);
         } else {
-                *ret = make_desired(&l->raw, check);
+                *ret = make_desired(&l->raw, check, l->masked);
                 sort_problems(l->problems);
                 *ret_bad = l->bad;
                 *ret_problems = l->problems;
@@ -287,5 +293,18 @@ int config_load_text(const char *text, const char *file, ConfigCheckParam *check
 
         load_begin(&l);
         raw_read_text(&l.raw, text, strlen(text), file, LAYER_ETC);
+        return load_end(&l, 0, check, ret, ret_bad, ret_problems);
+}
+
+int config_load_texts(const ConfigText *texts, size_t n, ConfigCheckParam *check, Desired **ret,
+                      GHashTable **ret_masked, GHashTable **ret_bad, GPtrArray **ret_problems)
+{
+        Load l;
+
+        load_begin(&l);
+        l.masked = *ret_masked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        for (size_t i = 0; i < n; i++)
+                raw_read_text(&l.raw, texts[i].text, strlen(texts[i].text), texts[i].name,
+                              LAYER_ETC);
         return load_end(&l, 0, check, ret, ret_bad, ret_problems);
 }

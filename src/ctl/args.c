@@ -172,6 +172,17 @@ static int set_color(Ctl *c, const char *value)
         return 0;
 }
 
+static int set_duration(Ctl *c, const Option *o, const char *value, void *field)
+{
+        uint64_t *ns = field;
+
+        if (parse_duration(value, ns) < 0 || *ns == 0)
+                return ctl_fail(c, EXIT_CODE_USAGE,
+                                "--%s: expected a time such as 30s or 2min, not %s.", o->name,
+                                value);
+        return 0;
+}
+
 static int set_number(Ctl *c, const Option *o, const char *value)
 {
         uint64_t n;
@@ -216,6 +227,8 @@ static int apply_option(Ctl *c, const Option *o, char *value)
                 return 0;
         case OPTION_NUMBER:
                 return set_number(c, o, value);
+        case OPTION_DURATION:
+                return set_duration(c, o, value, field);
         case OPTION_JSON:
                 return set_json(c, value);
         case OPTION_COLOR:

@@ -62,6 +62,11 @@ int change_append_options(Ctl *c, sd_bus_message *m, unsigned mask)
                 r = sd_bus_message_append(m, "{sv}", "dry-run", "b", 1);
         if (r >= 0 && o->generation >= 0 && (mask & OPTIONS_GENERATION))
                 r = sd_bus_message_append(m, "{sv}", "generation", "t", (uint64_t)o->generation);
+        if (r >= 0 && o->prune && (mask & OPTIONS_APPLY))
+                r = sd_bus_message_append(m, "{sv}", "prune", "b", 1);
+        if (r >= 0 && o->confirm_within > 0 && (mask & OPTIONS_CONFIRM))
+                r = sd_bus_message_append(m, "{sv}", "confirm-within", "t",
+                                          o->confirm_within / NSEC_PER_USEC);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
@@ -80,7 +85,7 @@ void change_result(Ctl *c, const char *name, json_t *value)
 }
 
 /* "+ target ...", "- ...", "~ ...": as differences are colored everywhere. */
-static Color change_color(const char *line)
+Color change_color(const char *line)
 {
         return *line == '+'   ? COLOR_GREEN
                : *line == '-' ? COLOR_RED

@@ -17,7 +17,10 @@ typedef enum OptionMask {
         OPTIONS_FORCE = 1 << 1,
         OPTIONS_DRY_RUN = 1 << 2,
         OPTIONS_GENERATION = 1 << 3,
-        OPTIONS_ALL = OPTIONS_RUNTIME | OPTIONS_FORCE | OPTIONS_DRY_RUN | OPTIONS_GENERATION,
+        OPTIONS_APPLY = 1 << 4, /* those that only it has */
+        OPTIONS_CONFIRM = 1 << 5,
+        OPTIONS_ALL = OPTIONS_RUNTIME | OPTIONS_FORCE | OPTIONS_DRY_RUN | OPTIONS_GENERATION |
+                      OPTIONS_CONFIRM,
 } OptionMask;
 
 int change_begin(Ctl *c, const char *path, const char *interface, const char *member,
@@ -34,6 +37,8 @@ int change_finish(Ctl *c, sd_bus_message *m, int appended, unsigned mask, const 
 
 /* Adds name: value to what --json shows; steals value. */
 void change_result(Ctl *c, const char *name, json_t *value);
+/* Of a line, by how it begins. */
+Color change_color(const char *line);
 /* Lines of changes, on stdout. */
 void tell_changes(Ctl *c, const json_t *changes);
 /* A list of {File Line Level Target Directive Text}: on stderr. */

@@ -12,6 +12,7 @@ static const char *const exit_code_helps[_EXIT_CODE_MAX] = {
         [EXIT_CODE_DENIED] = "Access denied.",
         [EXIT_CODE_CONFLICT] = "In use, already there, defined by the administrator, or changed "
                                "meanwhile. --force helps against some of these.",
+        [EXIT_CODE_DIFFERS] = "Of diff: what is configured is not what runs.",
 };
 
 const char *exit_code_help(ExitCode code)

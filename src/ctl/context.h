@@ -24,10 +24,12 @@ typedef struct Options {
         bool no_pager, no_legend, no_ask_password;
         bool runtime, force, dry_run, with_secrets, with_identities, outgoing;
         const char *socket, *bus, *config_dir, *state_dir, *secret_file;
-        char *secret;         /* owned */
-        int64_t control_port; /* -1: not given */
-        int64_t generation;   /* -1: not given */
-        GArray *settings;     /* Setting */
+        char *secret;            /* owned */
+        int64_t control_port;    /* -1: not given */
+        int64_t generation;      /* -1: not given */
+        uint64_t confirm_within; /* ns; 0: not given */
+        bool prune;
+        GArray *settings; /* Setting */
 } Options;
 
 struct Ctl {

@@ -28,6 +28,7 @@ typedef enum ExitCode {
         EXIT_CODE_NOT_FOUND = 4,
         EXIT_CODE_DENIED = 5,
         EXIT_CODE_CONFLICT = 6,
+        EXIT_CODE_DIFFERS = 7,
         _EXIT_CODE_MAX,
 } ExitCode;
 

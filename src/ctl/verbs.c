@@ -354,6 +354,39 @@ static const Verb verb_table[] = {
           "Stop listening on an address",
           "One that portal add named; those of a fragment and of tgtd.socket are removed there.",
           "tgtctl portal remove 192.0.2.1:3260" },
+        { "apply",
+          "FILE|FOLDER|-...",
+          1,
+          ANY_NUMBER,
+          0,
+          verb_apply,
+          { WORD_FILE },
+          "Several changes as one",
+          "Apply a set of fragments, all or nothing",
+          "Sends fragments in the syntax of targets.conf(5) to the daemon: files, all *.conf of "
+          "folders, standard input. Targets that they name are from then on what they say; one "
+          "with \"masked yes\" is removed; portals and accounts are added. Everything else stays, "
+          "unless --prune is given. If anything is wrong, nothing is changed. What is changed is "
+          "kept in a file for each target, as with other commands; the fragments themselves are "
+          "not.\n\n"
+          "With --dry-run, shows the difference, and checks it against what runs.",
+          "tgtctl apply disk1.conf --dry-run\n"
+          "tgtctl apply /root/targets\n"
+          "tgtctl apply all.conf --prune --generation=17" },
+        { "diff",
+          "[TARGET...]",
+          0,
+          ANY_NUMBER,
+          VERB_READ_ONLY,
+          verb_diff,
+          { WORD_TARGET },
+          NULL,
+          "Show how what is configured differs from what runs",
+          "What a reload would change, of all targets or of some. The exit code is 7 if there is a "
+          "difference. Needs the authority to reload.",
+          "tgtctl diff\n"
+          "tgtctl diff disk1 --json" },
+
         { "reload",
           "",
           0,
@@ -384,7 +417,7 @@ static const Verb verb_table[] = {
 
 #define CHANGES                                                                          \
         "create,delete,set,add-lun,remove-lun,set-lun,allow,deny,set-limit,account add," \
-        "account remove,portal add,portal remove"
+        "account remove,portal add,portal remove,apply"
 #define FIELD(name) offsetof(Options, name)
 
 /* clang-format off: one row per option */
@@ -419,12 +452,14 @@ static const Option option_table[] = {
           "Keep the change only until the daemon is stopped" },
         { "force", 'f', OPTION_FLAG, FIELD(force), NULL,
           "create,delete,set,add-lun,remove-lun,set-lun,allow,deny,account add,account remove,"
-          "portal remove,reload",
+          "portal remove,reload,apply",
           NULL, "Also drop sessions, override /etc, take what is not there yet" },
         { "dry-run", 'n', OPTION_FLAG, FIELD(dry_run), NULL, CHANGES ",reload", NULL,
           "Check, and show what would change" },
         { "generation", 0, OPTION_NUMBER, FIELD(generation), "N", CHANGES ",reload", NULL,
           "Refuse if the configuration has changed since generation N" },
+        { "prune", 0, OPTION_FLAG, FIELD(prune), NULL, "apply", NULL,
+          "Remove the targets that are not named, but for those of /etc" },
         { "set", 0, OPTION_DIRECTIVE, 0, "DIRECTIVE=VALUE", "create,add-lun,set-lun", NULL,
           "Any directive of targets.conf(5); the same as --DIRECTIVE=VALUE" },
         { "type", 0, OPTION_ALIAS, 0, "TYPE", "add-lun", "disk", "The directive device-type",

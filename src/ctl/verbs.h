@@ -62,6 +62,7 @@ typedef enum OptionType {
         OPTION_STRING,    /* const char*, within argv */
         OPTION_SECRET,    /* char*, owned; wiped from argv */
         OPTION_NUMBER,    /* int64_t, 0..INT64_MAX */
+        OPTION_DURATION,  /* uint64_t, in ns */
         OPTION_JSON,      /* JsonMode, value optional */
         OPTION_COLOR,     /* int, value optional */
         OPTION_DIRECTIVE, /* appends to settings */

@@ -134,6 +134,7 @@ void batch_finish(Edit *b)
 
                 e->alone = true;
                 g_ptr_array_set_size(e->result.changes, 0);
+                g_ptr_array_set_size(e->result.details, 0);
                 g_ptr_array_set_size(e->result.problems, 0);
                 g_queue_push_head(&m->edits, e);
         }

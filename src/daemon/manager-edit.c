@@ -61,6 +61,7 @@ Edit *edit_new(Manager *m, EditKind kind, const Caller *caller, const EditOption
         e->userdata = userdata;
         e->destroy = destroy;
         e->result.changes = g_ptr_array_new_with_free_func(g_free);
+        e->result.details = g_ptr_array_new_with_free_func((GDestroyNotify)change_detail_free);
         e->result.problems = g_ptr_array_new_with_free_func((GDestroyNotify)problem_free);
         return e;
 }
@@ -78,6 +79,7 @@ void edit_free(Edit *e)
         if (e->files)
                 g_ptr_array_unref(e->files);
         g_ptr_array_unref(e->result.changes);
+        g_ptr_array_unref(e->result.details);
         g_ptr_array_unref(e->result.problems);
         bus_error_clear(&e->result.error);
         g_strfreev(e->targets);
@@ -349,6 +351,8 @@ static int edit_prepare(Edit *e)
 void edit_add_change(Edit *e, const Change *c)
 {
         g_ptr_array_add(e->result.changes, change_format(c));
+        if (e->options.detailed)
+                g_ptr_array_add(e->result.details, change_detail_new(c));
 }
 
 static void edit_list_changes(Edit *e)

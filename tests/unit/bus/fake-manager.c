@@ -25,6 +25,7 @@ static void answer_free(Answer *a)
         sd_event_source_disable_unref(a->source);
         bus_error_clear(&a->result.error);
         g_clear_pointer(&a->result.changes, g_ptr_array_unref);
+        g_clear_pointer(&a->result.details, g_ptr_array_unref);
         g_clear_pointer(&a->result.problems, g_ptr_array_unref);
         g_clear_pointer(&a->sessions, g_array_unref);
         g_free(a);
@@ -58,6 +59,7 @@ static Answer *answer_new(Manager *m, EditDone *done, void *userdata, GDestroyNo
         a->userdata = userdata;
         a->destroy = destroy;
         a->result.changes = g_ptr_array_new_with_free_func(g_free);
+        a->result.details = g_ptr_array_new_with_free_func((GDestroyNotify)change_detail_free);
         a->result.problems = g_ptr_array_new_with_free_func((GDestroyNotify)problem_free);
         g_ptr_array_add(m->pending, a);
         if (sd_event_add_defer(m->event, &a->source, give_answer, a) < 0)
@@ -193,8 +195,11 @@ void manager_edit(Manager *m, const Caller *caller, const EditOptions *options,
         }
         m->n_edits++;
         diff = config_diff(before, after);
-        for (guint i = 0; i < diff->len; i++)
+        for (guint i = 0; i < diff->len; i++) {
                 g_ptr_array_add(a->result.changes, change_format(g_ptr_array_index(diff, i)));
+                if (options->detailed)
+                        g_ptr_array_add(a->result.details, change_detail_new(diff->pdata[i]));
+        }
         if (options->dry_run) {
                 g_clear_pointer(&diff, g_ptr_array_unref);
                 desired_free(after);

@@ -194,7 +194,7 @@ static void test_table(void)
                 g_assert_nonnull(table[i].parse);
                 g_assert_true((table[i].run != NULL) != (table[i].edit != NULL));
                 g_assert_true(!table[i].edit || table[i].action); /* no change for everybody */
-                g_assert_true(!table[i].names_stores || table[i].edit);
+                g_assert_true(!table[i].paths || table[i].edit || table[i].options & OPTION_PRUNE);
         }
         sd_bus_flush_close_unref(bus);
 }

@@ -192,7 +192,30 @@ static void test_paths(Fixture *f, const void *data)
                           "/etc/shadow", 0);
         assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "VerifyText", DENIED, "ssa{sv}", "t",
                           "include /etc/shadow\n", 0);
+        assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "Apply", DENIED, "a(ss)a{sv}", 1, "t",
+                          "include /etc/shadow\n", 0);
+        assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "Apply", DENIED, "a(ss)a{sv}", 1, "t",
+                          "<target " TEST_TARGET ">\nbacking-store /srv/a\nbacking-store "
+                          "/dev/sda\n</target>\n",
+                          0);
         g_assert_cmpuint(n_edits(f), ==, 2);
+        assert_call(f->bus, "/org/tgt1", IFACE_MANAGER, "Apply", "a(ss)a{sv}", 1, "t",
+                    "<target " TEST_TARGET ">\nalias x\nbacking-store /srv/a\n</target>\n", 0);
+        g_assert_cmpuint(n_edits(f), ==, 3);
+}
+
+/* Who may not apply is told nothing of what the fragments would have met. */
+static void test_apply(Fixture *f, const void *data)
+{
+        mock_polkit_set(f->polkit, POLKIT_NO, "org.tgt1.apply");
+        assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "Apply", DENIED, "a(ss)a{sv}", 1, "t",
+                          "nonsense\n", 0);
+        assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "Apply", DENIED, "a(ss)a{sv}", 0, 1,
+                          "dry-run", "b", 1);
+        mock_polkit_set(f->polkit, POLKIT_YES, NULL);
+        assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "Apply",
+                          "org.tgt1.Error.InvalidArgument", "a(ss)a{sv}", 1, "t", "nonsense\n", 0);
+        g_assert_cmpuint(n_edits(f), ==, 0);
 }
 
 static void test_deny(Fixture *f, const void *data)
@@ -544,6 +567,7 @@ int main(int argc, char **argv)
                 { "/polkit/shared-unit", setup_system, test_shared_unit },
                 { "/polkit/session", setup_system, test_session },
                 { "/polkit/paths", setup_system, test_paths },
+                { "/polkit/apply", setup_system, test_apply },
                 { "/polkit/deny", setup_system, test_deny },
                 { "/polkit/challenge", setup_system, test_challenge },
                 { "/polkit/slow", setup_system, test_slow },

@@ -87,7 +87,7 @@ static void test_read_only(void)
 {
         static const char *const read_only[] = { "status",       "list", "show",   "sessions",
                                                  "monitor",      "dump", "verify", "help",
-                                                 "account list", NULL };
+                                                 "account list", "diff", "cat",    NULL };
 
         for (const Verb *v = verbs(); v->name; v++) {
                 g_test_message("%s", v->name);

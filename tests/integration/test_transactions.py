@@ -1,0 +1,308 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Several changes as one: applied or not, shown before, taken back unless confirmed; and targets that
+live as long as a client."""
+import contextlib
+import glob
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import dbus  # noqa: E402
+import tgt  # noqa: E402
+import tgtbus  # noqa: E402
+from rawiscsi import Raw  # noqa: E402
+from tgtbus import error_of, options, texts  # noqa: E402
+
+A, B, C = (f"iqn.2026-01.org.example:{x}" for x in "abc")
+
+
+def block(name, *lines):
+    return f"<target {name}>\n" + "".join(f"  {line}\n" for line in lines) + "</target>\n"
+
+
+def null(name, *lines):
+    return block(name, "<backing-store NONE>\n  bs-type null\n  size 1G\n  </backing-store>",
+                 "initiator-address ALL", *lines)
+
+
+def apply(client, fragments, **values):
+    return client.manager.Apply(texts(fragments), options(**values))
+
+
+def lines(answer):
+    return [str(c[0]) for c in answer[1]]
+
+
+def names(client):
+    return [str(r[0]) for r in client.pages("ListTargets")]
+
+
+def saved(daemon, folder="state"):
+    return sorted(os.path.basename(p) for p in
+                  glob.glob(os.path.join(daemon.dir, folder, "targets.d", "*")))
+
+
+def write(directory, name, text):
+    path = os.path.join(directory, name)
+    with open(path, "w") as f:
+        f.write(text)
+    return path
+
+
+def login(daemon, name=A, who="raw"):
+    return Raw(daemon.port, target=name, initiator=f"iqn.2026-01.org.example:{who}").login()
+
+
+def is_alive(raw):
+    try:
+        raw.response(raw.command(bytes(6)))
+        return True
+    except (AssertionError, OSError, EOFError):
+        return False
+
+
+def test_calls_that_come_with_the_authentication():
+    """libdbus sends its first call together with BEGIN: it is answered, whatever the timing."""
+    def field(code, signature, text):
+        return bytes((code, 1)) + signature + b"\0" + len(text).to_bytes(4, "little") + text + b"\0"
+
+    def padded(data):
+        return data + bytes(-len(data) % 8)
+    fields = padded(field(1, b"o", b"/org/tgt1")) + padded(field(3, b"s", b"Ping")) + \
+        field(2, b"s", b"org.freedesktop.DBus.Peer")
+    ping = b"l\1\0\1" + bytes(4) + (1).to_bytes(4, "little") + \
+        len(fields).to_bytes(4, "little") + padded(fields)
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(10)
+            s.connect(os.path.join(daemon.runtime, "control"))
+            s.sendall(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n" + ping)
+            got = b""
+            while b"\r\n" not in got or len(got.split(b"OK", 1)[1].split(b"\r\n", 1)[1]) < 16:
+                part = s.recv(4096)
+                assert part, got
+                got += part
+            assert got.split(b"\r\n", 2)[-1][:2] == b"l\2", got  # a method return
+
+
+def test_apply_all_or_nothing():
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        client = tgtbus.Client(daemon)
+        apply(client, {"one": null(A) + null(B)})
+        assert names(client) == [A, B]
+        assert len(saved(daemon)) == 2
+        before = client.get("Generation")
+
+        # each kind of fault, with where it stands; and nothing of the rest happens
+        for fault, name, text in (
+                ("x.conf:2: .*no-such", "InvalidArgument", block(B, "no-such-directive 1")),
+                ("/nonexistent/disk", "BackingStore", block(B, "backing-store /nonexistent/disk")),
+                ("x.conf:1: ", "InvalidArgument", "<target\n")):
+            found = error_of(apply, client, {"good.conf": null(C), "x.conf": text})
+            assert found[0] == name, found
+            assert re.search(fault, found[1]), found
+        found = error_of(apply, client, {"x": "# nothing\n"})
+        assert "name nothing" in found[1], found
+        found = error_of(apply, client, {"x": block(C, "alias a", "alias b", "foo"), "y": "<target\n"})
+        assert len(found[1].splitlines()) >= 2, found  # every fault has its line
+        found = error_of(apply, client, {"x": "backing-directory /\n" + null(C)})
+        assert found[0] == "InvalidArgument" and "backing-directory" in found[1], found
+        assert names(client) == [A, B] and client.get("Generation") == before
+        assert len(saved(daemon)) == 2
+
+        # what a fragment names is what it says; what it does not name stays
+        answer = apply(client, {"x": null(B, "alias second")})
+        assert lines(answer) == [f"~ target {B}: alias default -> second"], lines(answer)
+        assert answer[0] == before + 1
+        assert apply(client, {"x": null(B, "alias second")})[1] == []
+        answer = apply(client, {"x": block(A, "masked yes"), "y": null(C)}, dry_run=True)
+        assert lines(answer) == [f"- target {A}", f"+ target {C}"], lines(answer)
+        assert names(client) == [A, B]
+        answer = apply(client, {"x": null(C)}, prune=True)
+        assert lines(answer) == [f"- target {A}", f"- target {B}", f"+ target {C}"]
+        assert names(client) == [C] and len(saved(daemon)) == 1
+        kinds = [(str(c[1]), str(c[2]), int(c[3])) for c in answer[1]]
+        assert kinds == [("remove-target", A, -1), ("remove-target", B, -1), ("add-target", C, -1)]
+        said = {str(n): [str(v) for v in after] for n, _, after in answer[1][2][4]}
+        assert said["lun 1"] == ["bs-type null", "size 1073741824"], said
+        daemon.stop()
+        daemon.start()
+        assert names(tgtbus.Client(daemon)) == [C]
+
+
+def test_apply_keeps_secrets():
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        client = tgtbus.Client(daemon)
+        answer = apply(client, {"x": null(A, "incominguser joe secretsecret12")})
+        answer2 = apply(client, {"x": null(A, "incominguser joe secretsecret34")}, dry_run=True)
+        for a in (answer, answer2):
+            assert len(a[1]) == 1 and "secretsecret" not in str(a), a
+        assert "secretsecret" not in daemon.log()
+        assert "secretsecret12" in str(client.manager.Dump(options(with_secrets=True)))
+
+
+def test_apply_to_what_is_in_use():
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        client = tgtbus.Client(daemon)
+        apply(client, {"x": null(A) + null(B)})
+        raw = login(daemon, who="host7")
+        for dry in (True, False):
+            found = error_of(apply, client, {"x": block(A, "masked yes") + null(C)}, dry_run=dry)
+            assert found[0] == "InUse" and "host7" in found[1], found
+        assert names(client) == [A, B] and is_alive(raw)
+        apply(client, {"x": null(A, "alias other") + null(C)})  # disturbs nobody
+        assert is_alive(raw)
+        apply(client, {"x": block(A, "masked yes")}, force=True)
+        assert not is_alive(raw) and names(client) == [B, C]
+
+
+def test_apply_over_what_the_administrator_defines():
+    with tgt.scratch() as d, tgt.Daemon(d, {"a.conf": null(A)}) as daemon:
+        client = tgtbus.Client(daemon)
+        found = error_of(apply, client, {"x": null(A, "alias x") + null(B)})
+        assert found[0] == "DefinedByAdministrator" and "a.conf" in found[1], found
+        assert names(client) == [A]
+        apply(client, {"x": null(B)}, prune=True)
+        assert names(client) == [A, B]  # /etc is not ours to prune
+        apply(client, {"x": null(A, "alias x")}, force=True)
+
+
+def test_generation():
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        client = tgtbus.Client(daemon)
+        seen = client.get("Generation")
+        apply(client, {"x": null(A)}, generation=dbus.UInt64(seen))
+        found = error_of(apply, client, {"x": null(B)}, generation=dbus.UInt64(seen))
+        assert found[0] == "Conflict", found
+        assert names(client) == [A]
+
+
+def test_two_at_once():
+    """Of two that saw the same generation one wins, whole; and the other is told."""
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        clients = [tgtbus.Client(daemon) for _ in range(2)]
+        sets = [{"x": "".join(null(f"iqn.2026-01.org.example:{k}{i}") for i in range(50))}
+                for k in "pq"]
+        seen = clients[0].get("Generation")
+        outcomes = [None, None]
+
+        def run(k):
+            try:
+                apply(clients[k], sets[k], generation=dbus.UInt64(seen))
+                outcomes[k] = "applied"
+            except dbus.DBusException as e:
+                outcomes[k] = e.get_dbus_name()
+        threads = [threading.Thread(target=run, args=(k,)) for k in range(2)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert sorted(outcomes) == ["applied", "org.tgt1.Error.Conflict"], outcomes
+        found = {n.rsplit(":", 1)[1][0] for n in names(clients[0])}
+        assert len(names(clients[0])) == 50 and found == {"pq"[outcomes.index("applied")]}
+
+
+def test_client_that_goes_away():
+    """Its change is there as a whole, or not at all; on disk too."""
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        text = "".join(null(f"iqn.2026-01.org.example:t{i}") for i in range(300))
+        path = write(d, "many.conf", text)
+        seen = set()
+        for delay in (0, 0.005, 0.01, 0.02, 0.04, 0.08):
+            p = subprocess.Popen([tgt.TGTCTL, "--socket", os.path.join(daemon.runtime, "control"),
+                                  "apply", path], stdout=subprocess.DEVNULL)
+            time.sleep(delay)
+            p.kill()
+            p.wait()
+            client = tgtbus.Client(daemon)
+            client.create(C, runtime=True)  # comes after whatever was begun
+            n = client.get("NTargets") - 1
+            assert n in (0, 300), n
+            assert len(saved(daemon)) == n
+            seen.add(int(n))
+            client.manager.DeleteTarget(C, options(runtime=True))
+            if n:
+                apply(client, {"x": "".join(block(f"iqn.2026-01.org.example:t{i}", "masked yes")
+                                            for i in range(300))})
+        assert 0 in seen
+
+
+def test_disk_full():
+    """A file system without room refuses the change as a whole."""
+    with tgt.scratch() as d:
+        daemon = tgt.Daemon(d)
+        tgt.run("mount", "-t", "tmpfs", "-o", "size=256k,mode=755", "tmpfs", daemon.state)
+        try:
+            with daemon:
+                client = tgtbus.Client(daemon)
+                apply(client, {"x": null(A)})
+                with open(os.path.join(daemon.state, "fill"), "wb", buffering=0) as f:
+                    with contextlib.suppress(OSError):
+                        while f.write(bytes(4096)):
+                            pass
+                text = "".join(null(f"iqn.2026-01.org.example:t{i}", "alias " + "x" * 200)
+                               for i in range(100)) + null(A, "alias new")
+                found = error_of(apply, client, {"x": text})
+                assert found[0] == "Failed" and "No space left" in found[1], found
+                assert names(client) == [A] and len(saved(daemon)) == 1
+                assert "alias new" not in open(glob.glob(daemon.state + "/targets.d/*")[0]).read()
+                assert not glob.glob(daemon.state + "/targets.d/.*")
+                daemon.kill()
+                os.unlink(os.path.join(daemon.state, "fill"))
+                daemon.start()
+                assert names(tgtbus.Client(daemon)) == [A]
+        finally:
+            tgt.run("umount", "-l", daemon.state)
+
+
+def test_tgtctl_apply():
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        folder = os.path.join(d, "set")
+        os.mkdir(folder)
+        write(folder, "1.conf", null(A))
+        write(folder, "2.conf", null(B))
+        write(folder, ".hidden.conf", "nonsense")
+        write(folder, "readme", "nonsense")
+        p = daemon.ctl("apply", folder, "--dry-run", "--color=yes")
+        assert "Would change" in p.stdout and "\x1b[" in p.stdout, p.stdout
+        assert f"+ target {A}" in p.stdout and "lun 1: bs-type null" in p.stdout, p.stdout
+        assert names(tgtbus.Client(daemon)) == []
+        answer = json.loads(daemon.ctl("apply", folder, "--json").stdout)
+        assert [c["Kind"] for c in answer["Changes"]] == ["add-target", "add-target"]
+        assert answer["Generation"] == 2 and answer["Problems"] == []
+        p = tgt.run(tgt.TGTCTL, "--socket", os.path.join(daemon.runtime, "control"), "apply", "-",
+                    input=null(C, "no-such 1", "alias 1", "and-no-such 2"), check=False)
+        assert p.returncode == 1 and "standard input:" in p.stdout, p.stdout
+        assert "no-such" in p.stdout and "and-no-such" in p.stdout, p.stdout
+        p = daemon.ctl("apply", os.path.join(d, "nothing"), check=False)
+        assert p.returncode == 1 and "nothing" in p.stdout
+        p = daemon.ctl("apply", os.path.join(folder, "1.conf"), "--generation=1", check=False)
+        assert p.returncode == 6, p.stdout
+
+
+def test_tgtctl_diff():
+    with tgt.scratch() as d, tgt.Daemon(d, {"a.conf": null(A)}) as daemon:
+        p = daemon.ctl("diff")
+        assert "is what is configured" in p.stdout, p.stdout
+        daemon.fragment("a.conf", null(A, "alias new") + null(B))
+        p = daemon.ctl("diff", check=False)
+        assert p.returncode == 7, p.stdout
+        assert f"~ target {A}: alias default -> new" in p.stdout and f"+ target {B}" in p.stdout
+        answer = json.loads(daemon.ctl("diff", A, "--json", check=False).stdout)
+        change, = answer["Changes"]
+        assert change["Kind"] == "change-target" and change["Name"] == A
+        assert change["Directives"] == [{"Directive": "alias", "Before": [], "After": ["new"]}]
+        assert names(tgtbus.Client(daemon)) == [A]
+        daemon.fragment("a.conf", null(A) + "<target")
+        p = daemon.ctl("diff", check=False)
+        assert p.returncode == 1 and "a.conf:" in p.stdout, p.stdout
+
+
+tgt.main()
