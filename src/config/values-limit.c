@@ -240,8 +240,9 @@ static int set_initiator_limit(Setting *s)
         InitiatorLimit *l;
         int warned;
 
-        if (!words[0] || !*words[0])
-                return setting_error(s, "an initiator and its limits expected");
+        if (!words[0] || !*words[0] || strchr(words[0], '='))
+                return setting_error(s, "a name, an address or ALL expected, and then limits such "
+                                        "as iops=1000");
         warned = setting_initiator(s, words[0], &initiator);
         if (warned < 0)
                 return warned;

@@ -113,6 +113,7 @@ Run sbc_unmap(Task *task, int r);
 Run sbc_write_same(Task *task, int r);
 Run sbc_sync_cache(Task *task, int r);
 Run sbc_prefetch(Task *task, int r);
+uint64_t sbc_prefetch_blocks(const Task *task); /* of its range that are read */
 Run sbc_read_capacity10(Task *task, int r);
 Run sbc_read_capacity16(Task *task, int r);
 Run sbc_start_stop(Task *task, int r);

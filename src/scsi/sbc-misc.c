@@ -61,12 +61,17 @@ Run sbc_sync_cache(Task *task, int r)
 #define FETCH_PIECE (256 * KIB)
 #define FETCH_MAX (16 * MIB) /* of one command */
 
+uint64_t sbc_prefetch_blocks(const Task *task)
+{
+        return min_u64(task->blocks, FETCH_MAX >> task->slot->lu->block_shift);
+}
+
 /* It is in the page cache, or in the disk's, when it has been read. GOOD, not CONDITION MET: nobody
  * can promise that all of it stays there (SBC-3 5.8). */
 Run sbc_prefetch(Task *task, int r)
 {
         unsigned shift = task->slot->lu->block_shift;
-        uint64_t want = min_u64(task->blocks, FETCH_MAX >> shift), n;
+        uint64_t want = sbc_prefetch_blocks(task), n;
 
         if (r < 0)
                 return task_store_error(task, r);

@@ -162,17 +162,23 @@ static uint64_t open_at(const Valve *v, Direction d)
         return at;
 }
 
-/* Commands that move no blocks work on what was written: SYNCHRONIZE CACHE, UNMAP, ... */
+/* Commands that read no blocks work on what was written: SYNCHRONIZE CACHE, UNMAP, ... */
 static Direction direction_of(const Task *task)
 {
-        return (task->op->flags & (OP_TRANSFER | OP_WRITES)) == OP_TRANSFER ? DIRECTION_READ
-                                                                            : DIRECTION_WRITE;
+        bool reads = (task->op->flags & (OP_TRANSFER | OP_WRITES)) == OP_TRANSFER;
+
+        return reads || task->op->run == sbc_prefetch ? DIRECTION_READ : DIRECTION_WRITE;
 }
 
+/* What goes over the line, and what is read without that. Not what WRITE SAME makes of one block: a
+ * single command would use up the rate of minutes, and those behind it would time out. */
 static uint64_t bytes_of(const Task *task)
 {
-        return task->op->flags & OP_TRANSFER ? task->blocks << task->slot->lu->block_shift
-                                             : task->out_want;
+        unsigned shift = task->slot->lu->block_shift;
+
+        if (task->op->run == sbc_prefetch)
+                return sbc_prefetch_blocks(task) << shift;
+        return task->op->flags & OP_TRANSFER ? task->blocks << shift : task->out_want;
 }
 
 static void charge(Valve *v, const Task *task, Direction d, uint64_t now)

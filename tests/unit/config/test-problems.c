@@ -28,6 +28,30 @@ static const struct {
         { "write-cache\n", "t.conf:2: " A ": write-cache: a value expected: on|off\n" },
         { "write-cache on\nwrite-cache off\n",
           "t.conf:3: " A ": write-cache: given twice; the first is at t.conf:2\n" },
+        { "limit-iops 1.5k\n",
+          "t.conf:2: " A
+          ": limit-iops: \"1.5k\": a number a second, such as 500, 10k or 50M, from 1 "
+          "to 1T expected; 0 for no limit\n" },
+        { "limit-bandwidth 50\n",
+          "t.conf:2: " A ": limit-bandwidth: \"50\": a number a second, such as 500, 10k or 50M, "
+          "from 64k to 1T expected; 0 for no limit\n" },
+        { "limit-burst 2days\n",
+          "t.conf:2: " A ": limit-burst: \"2days\": seconds, or a time such as 500ms, from 10ms to "
+          "60s expected\n" },
+        { "limit-initiator ALL\n",
+          "t.conf:2: " A ": limit-initiator: at least one limit expected, such as iops=1000\n" },
+        { "limit-initiator ALL burst=1s\n",
+          "t.conf:2: " A ": limit-initiator: at least one limit expected, such as iops=1000\n" },
+        { "limit-initiator ALL iops=1k speed=9\n",
+          "t.conf:2: " A
+          ": limit-initiator: \"speed=9\": iops=, read-iops=, write-iops=, bandwidth=, "
+          "read-bandwidth=, write-bandwidth= or burst= expected\n" },
+        { "limit-initiator iops=1k\n",
+          "t.conf:2: " A ": limit-initiator: a name, an address or ALL expected, and then limits "
+          "such as iops=1000\n" },
+        { "limit-initiator 192.0.2.0/24 iops=1k\nlimit-initiator ALL iops=1k\n"
+          "limit-initiator 192.0.2.0/24 iops=2k\n",
+          "t.conf:4: " A ": limit-initiator: \"192.0.2.0/24\" has limits already, at t.conf:2\n" },
         { "backing-store sda\n",
           "t.conf:2: " A ": backing-store: \"sda\": an absolute path expected\n" },
         { "backing-store NONE:1\n", "t.conf:2: " A ": backing-store: \"NONE:1\": units without a "
@@ -186,6 +210,10 @@ static void test_warnings(void)
                   "as iqn.2001-04.com.example:disk1\n" },
                 { "outgoinguser alice secretsecret1\n",
                   "t.conf:2: warning: " A ": outgoinguser: has no effect without incominguser\n" },
+                { "initiator-name iqn.2026-01.com.example:i\nlimit-initiator "
+                  "iqn.2026-01.com.example:k iops=1\n",
+                  "t.conf:3: warning: " A ": limit-initiator: no initiator-name admits "
+                  "\"iqn.2026-01.com.example:k\": this has no effect\n" },
                 { "incominguser alice secretsecret1\noutgoinguser bob secretsecret1\n",
                   "t.conf:3: warning: " A ": outgoinguser: the secret is that of the incoming user "
                   "\"alice\" too, which RFC 7143 9.2.1 forbids\n" },

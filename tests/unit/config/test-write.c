@@ -77,6 +77,22 @@ static char *hex(unsigned n)
         return g_string_free(s, FALSE);
 }
 
+/* With whatever unit it is written best. */
+static LimitSpec random_limits(void)
+{
+        static const uint64_t factors[] = { 1, 1000, 1000000, 1000000000, KIB, MIB, GIB };
+        LimitSpec limits = { 0 };
+
+        for (size_t i = 0; i < n_limit_fields(); i++) {
+                const LimitField *f = &limit_fields()[i];
+                uint64_t v = (1 + upto(900)) * factors[upto(G_N_ELEMENTS(factors) - 1)];
+
+                if (coin() && coin())
+                        *limit_field(&limits, f) = CLAMP(v, f->min, f->max);
+        }
+        return limits;
+}
+
 static LunSpec *random_lun(uint16_t number)
 {
         static const char *const types[] = { "rdwr", "aio", "null", "ram", "fault" };
@@ -113,6 +129,7 @@ static LunSpec *random_lun(uint16_t number)
         l->product_rev = coin() ? ascii_text(4) : NULL;
         l->uuid = coin() ? g_uuid_string_random() : NULL;
         l->naa = coin() ? hex(32) : NULL;
+        l->limits = random_limits();
         for (unsigned i = upto(2); i > 0; i--)
                 g_ptr_array_add(l->mode_pages, g_strdup_printf("0x1c:%u:10:%u", i, upto(255)));
         return l;
@@ -149,6 +166,12 @@ static TargetSpec *random_target(unsigned n)
         for (unsigned i = 0; i < G_N_ELEMENTS(params); i++)
                 if (coin())
                         g_ptr_array_add(t->params, config_param_new(params[i][0], params[i][1]));
+        for (unsigned i = upto(3); i > 0; i--) {
+                g_autofree char *host = g_strdup_printf("iqn.2026-01.com.example:i%u", i);
+                LimitSpec limits = random_limits();
+
+                target_spec_set_limit(t, i == 2 ? "192.0.2.0/24" : i == 1 ? "ALL" : host, &limits);
+        }
         t->replace = coin();
         for (unsigned i = upto(4), number = upto(9); i > 0; i--, number += 1 + upto(100))
                 g_ptr_array_add(t->luns, random_lun((uint16_t)number));

@@ -326,6 +326,69 @@ static void test_kinds(void)
         teardown(&f);
 }
 
+/* What a command costs: the next one waits until that is paid for. */
+static void test_costs(void)
+{
+        static uint8_t data[8 * BS];
+        static const struct {
+                uint8_t cdb[16];
+                size_t in, out;
+                Direction direction;
+                bool free;
+                uint64_t bytes;
+        } rows[] = {
+                { { 0x28, [8] = 8 }, 8 * BS, 0, DIRECTION_READ, false, 8 * BS },
+                { { 0x2a, [8] = 8 }, 0, 8 * BS, DIRECTION_WRITE, false, 8 * BS },
+                { { 0x2e, [8] = 8 }, 0, 8 * BS, DIRECTION_WRITE, false, 8 * BS },
+                /* a prefix is written (FCP-4 9.4.2), and only that is paid for */
+                { { 0x2a, [8] = 8 }, 0, 2 * BS, DIRECTION_WRITE, false, 2 * BS },
+                { { 0x2f, [8] = 80 }, 0, 0, DIRECTION_READ, false, 80 * BS },
+                { { 0x34, [8] = 100 }, 0, 0, DIRECTION_READ, false, 100 * BS },
+                { { 0x41, [7] = 4 }, 0, BS, DIRECTION_WRITE, false, BS },
+                { { 0x42, [8] = 24 }, 0, 24, DIRECTION_WRITE, false, 24 },
+                { { 0x35 }, 0, 0, DIRECTION_WRITE, false, 0 },
+                { { 0x00 }, 0, 0, DIRECTION_READ, true, 0 },
+                { { 0x12, [4] = 96 }, 96, 0, DIRECTION_READ, true, 0 },
+                { { 0x1a, [2] = 0x3f, [4] = 96 }, 96, 0, DIRECTION_WRITE, true, 0 },
+                { { 0x25 }, 8, 0, DIRECTION_READ, true, 0 },
+        };
+
+        data[1] = 22, data[3] = 16; /* a list of one range for UNMAP, of no blocks */
+        for (unsigned i = 0; i < ELEMENTSOF(rows) * 2; i++) {
+                bool iops = i % 2;
+                Direction d = rows[i / 2].direction;
+                Command *first, *next;
+                uint64_t begin, waited, wanted;
+                Fixture f;
+
+                setup(&f);
+                limit(&f,
+                      iops ? (d == DIRECTION_READ ? THROTTLE_READ_IOPS : THROTTLE_WRITE_IOPS)
+                           : THROTTLE_BYTES,
+                      iops ? 10 : 1000000);
+                begin = sim_now(f.w.sim);
+                first = command_new(f.a, 1, rows[i / 2].cdb, 16);
+                if (rows[i / 2].in)
+                        command_in(first, rows[i / 2].in);
+                if (rows[i / 2].out)
+                        command_out(first, data, rows[i / 2].out);
+                command_start(first);
+                command_wait(first);
+                g_assert_cmpint(first->task.status, ==, SCSI_GOOD);
+                next = d == DIRECTION_READ ? read_start(f.a, 1) : write_block(f.a, 1, 'x');
+                command_wait(next);
+                waited = (sim_now(f.w.sim) - begin) / NSEC_PER_USEC;
+                wanted = rows[i / 2].free ? 0 : iops ? 100000 : rows[i / 2].bytes;
+                g_test_message("row %u: %" PRIu64 " us, %" PRIu64 " expected", i / 2, waited,
+                               wanted);
+                g_assert_cmpuint(waited + 50, >=, wanted);
+                g_assert_cmpuint(waited, <=, wanted + 50);
+                command_free(first);
+                command_free(next);
+                teardown(&f);
+        }
+}
+
 /* ---- changes --------------------------------------------------------------------------------- */
 
 static void test_change(void)
@@ -782,6 +845,7 @@ int main(int argc, char *argv[])
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/scsi/throttle/exact", test_exact);
         g_test_add_func("/scsi/throttle/kinds", test_kinds);
+        g_test_add_func("/scsi/throttle/costs", test_costs);
         g_test_add_func("/scsi/throttle/change", test_change);
         g_test_add_func("/scsi/throttle/retimed", test_retimed);
         g_test_add_func("/scsi/throttle/burst", test_burst);
