@@ -543,6 +543,46 @@ static void test_spread(void)
         teardown(&f);
 }
 
+/* Many sessions that wait do not make a burst of their own: a turn ends where the debt does. */
+static void test_many(void)
+{
+        Load l[30];
+        uint64_t n = 0;
+        Fixture f;
+
+        setup_slow(&f);
+        for (unsigned i = 0; i < ELEMENTSOF(l); i++) {
+                l[i] = (Load){ .depth = 2, .opcode = 0x28, .blocks = 1 };
+                l[i].nexus = nexus_new(&f.w, 0, f.map);
+                clear_attention(l[i].nexus, 1);
+        }
+        limit(&f, THROTTLE_IOPS, 100);
+        for (unsigned i = 0; i < ELEMENTSOF(l); i++)
+                load_start(&l[i]);
+        for (unsigned ms = 0; ms < 200; ms++) {
+                uint64_t done = 0;
+
+                sim_advance(f.w.sim, NSEC_PER_MSEC);
+                for (unsigned i = 0; i < ELEMENTSOF(l); i++)
+                        done += l[i].n;
+                g_assert_cmpuint(done - n, <=, 3);
+                n = done;
+        }
+        g_assert_cmpuint(n, >=, 19);
+        g_assert_cmpuint(n, <=, 23);
+        run_seconds(&f, 3);
+        for (unsigned i = 0; i < ELEMENTSOF(l); i++) {
+                g_assert_cmpuint(l[i].n, >=, 9);
+                g_assert_cmpuint(l[i].n, <=, 12);
+        }
+        set_limits(&f, NULL);
+        for (unsigned i = 0; i < ELEMENTSOF(l); i++) {
+                load_stop(&l[i]);
+                nexus_free(l[i].nexus);
+        }
+        teardown(&f);
+}
+
 /* ---- limits of initiators -------------------------------------------------------------------- */
 
 static void test_nexus(void)
@@ -851,6 +891,7 @@ int main(int argc, char *argv[])
         g_test_add_func("/scsi/throttle/burst", test_burst);
         g_test_add_func("/scsi/throttle/flood", test_flood);
         g_test_add_func("/scsi/throttle/spread", test_spread);
+        g_test_add_func("/scsi/throttle/many", test_many);
         g_test_add_func("/scsi/throttle/nexus", test_nexus);
         g_test_add_func("/scsi/throttle/abort", test_abort);
         g_test_add_func("/scsi/throttle/reset", test_reset);
