@@ -227,7 +227,7 @@ static int open_error(const char *path, int r, bool direct, StoreError *reterr)
         return store_error(reterr, r, "%s cannot be opened: %s", path, strerror(-r));
 }
 
-static int open_once(const StoreSpec *spec, int flags)
+static int open_with(const StoreSpec *spec, int flags)
 {
         int fd;
 
@@ -237,6 +237,15 @@ static int open_once(const StoreSpec *spec, int flags)
                 fd = open(spec->path, flags);
         while (fd < 0 && errno == EINTR);
         return fd < 0 ? -errno : fd;
+}
+
+/* To note the time of a read is a write to the file system, which may wait for its journal: not
+ * on a worker, where we are permitted to say so. */
+static int open_once(const StoreSpec *spec, int flags)
+{
+        int fd = flags & O_PATH ? -EPERM : open_with(spec, flags | O_NOATIME);
+
+        return fd == -EPERM ? open_with(spec, flags) : fd;
 }
 
 /* A device that is let go and opened again at once may be in use by nobody but our own close. */

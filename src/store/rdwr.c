@@ -5,9 +5,10 @@
  * cache is copied here and now, since handing over costs more than the copy: RWF_NOWAIT tells the
  * two apart.
  *
- * Most file systems do not know it for writes, and let one write at a time into a file: threads
- * would only spin for that. So writes of a turn, and those that come while others are under way,
- * are one job, which does them one after the other. */
+ * Not for writes to regular files: most file systems do not know it for them, and while one is
+ * frozen (fsfreeze(8), a snapshot) writes wait whatever the flags say. File systems let one write
+ * at a time into a file: threads would only spin for that. So writes of a turn, and those that come
+ * while others are under way, are one job, which does them one after the other. */
 
 #define INLINE_MAX MIB
 #define BATCH_MAX 64
@@ -27,7 +28,7 @@ static bool flag(const bool *p)
         return __atomic_load_n(p, __ATOMIC_RELAXED);
 }
 
-/* tmpfs never waits for a disk (but for swap, which nobody escapes). */
+/* tmpfs never waits for a disk (but for swap, which nobody escapes), and cannot be frozen. */
 static bool memory_submit(FileStore *fs, StoreIo *io)
 {
         if (io->length > INLINE_MAX)
@@ -43,7 +44,7 @@ static bool nowait_submit(FileStore *fs, StoreIo *io, size_t *ret_transferred)
         ssize_t n;
 
         *ret_transferred = 0;
-        if (io->op != STORE_READ && io->op != STORE_WRITE)
+        if (io->op != STORE_READ && (io->op != STORE_WRITE || !fs->block_device))
                 return false;
         if (flag(refused) || io->length > INLINE_MAX || (io->flags & STORE_FUA))
                 return false;

@@ -4,6 +4,7 @@
 server: anything with .port and .process, as benchlib.Ours and tgt.Daemon have them."""
 import contextlib
 import os
+import struct
 import sys
 import time
 
@@ -12,6 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
 import benchlib as b  # noqa: E402
 import crowd  # noqa: E402
 import proc  # noqa: E402
+import rawiscsi  # noqa: E402
 import tgt  # noqa: E402
 
 FLOOD_MIB = 4  # of a flood that may pass beside a command of another connection, on average,
@@ -71,6 +73,23 @@ def silent(server, target, n, seconds):
         many.rest(seconds)
         percent = (proc.cpu_ns(pid) - cpu) / seconds / 1e9 * 100
         return {"kib": kib, "cpu_percent": percent, "answered": many.answered}
+
+
+def beside(server, target, hung, rounds, n=32):
+    """{"alone", "beside": results} of a load on target, without and with n commands of hung, another
+    target's name, that get no answer; in turn."""
+    runs = {"alone": [], "beside": []}
+    for _ in range(rounds):
+        for kind, results in runs.items():
+            with contextlib.ExitStack() as stack:
+                if kind == "beside":
+                    raw = rawiscsi.Raw(server.port, target=hung).login().ready()
+                    stack.callback(raw.close)
+                    for i in range(n):
+                        raw.command(struct.pack(">BBIBHB", 0x28, 0, i * 8, 0, 8, 0), read=4096)
+                results.append(b.load(server, target, depth=32, bs="4K", time="500ms",
+                                      warmup="100ms"))
+    return runs
 
 
 @contextlib.contextmanager

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 const Kind kinds[] = {
@@ -17,6 +19,7 @@ const Kind kinds[] = {
         { "rdwr-jobs", { .type = "rdwr", .options = "jobs=1" }, PATH_DISK },
         { "aio", { .type = "aio" }, PATH_DISK },
         { "aio-sync", { .type = "aio", .sync = true }, PATH_DISK },
+        { "aio-old-kernel", { .type = "aio" }, PATH_DISK, .old_kernel = true },
         { "null", { .type = "null" }, PATH_NONE, .forgets = true },
         { "ram", { .type = "ram" }, PATH_NONE },
         { "fault-ram", { .type = "fault", .options = "store=ram" }, PATH_NONE },
@@ -48,6 +51,18 @@ const Kind device_kinds[] = {
 const size_t n_device_kinds = G_N_ELEMENTS(device_kinds);
 
 const ImageMaker *image_maker;
+
+static bool old_kernel;
+
+/* In the place of libc's: the store layer asks what the kernel can do. */
+int uname(struct utsname *ret)
+{
+        int r = (int)syscall(SYS_uname, ret);
+
+        if (r == 0 && old_kernel)
+                g_strlcpy(ret->release, "6.1.0-test", sizeof(ret->release));
+        return r;
+}
 
 static bool is_memory(const char *dir)
 {
@@ -146,6 +161,7 @@ void bed_open_spec(Bed *b, const Kind *kind, const StoreSpec *spec, uint64_t siz
         StoreError error;
         int r;
 
+        old_kernel = kind->old_kernel;
         *b = (Bed){ .sim = sim_new(seed, 2), .spec = *spec, .where = kind->where };
         if (kind->where != PATH_NONE)
                 b->path = make_file(kind->where, size);

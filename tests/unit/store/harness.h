@@ -16,7 +16,8 @@ typedef struct Kind {
         const char *name;
         StoreSpec spec;
         KindPath where;
-        bool forgets; /* null: what is written is not read back */
+        bool old_kernel; /* as if it were Linux 6.1 */
+        bool forgets;    /* null: what is written is not read back */
 } Kind;
 
 extern const Kind kinds[], device_kinds[];
