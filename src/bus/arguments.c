@@ -234,6 +234,28 @@ static int set_confirm_within(Call *call, sd_bus_message *m)
         return sd_bus_message_read(m, "t", &call->options.confirm_usec);
 }
 
+static int set_size(Call *call, sd_bus_message *m)
+{
+        return sd_bus_message_read(m, "t", &call->file_size);
+}
+
+static int set_preallocate(Call *call, sd_bus_message *m)
+{
+        return set_flag(m, &call->preallocate);
+}
+
+static int set_directory(Call *call, sd_bus_message *m)
+{
+        const char *s;
+        int r = sd_bus_message_read(m, "s", &s);
+
+        if (r < 0)
+                return r;
+        g_free(call->directory);
+        call->directory = g_strdup(s);
+        return 0;
+}
+
 static const struct {
         const char *name, *type;
         unsigned bit;
@@ -248,6 +270,9 @@ static const struct {
         { "target", "s", OPTION_TARGET, set_target },
         { "prune", "b", OPTION_PRUNE, apply_set_prune },
         { "confirm-within", "t", OPTION_CONFIRM, set_confirm_within },
+        { "size", "t", OPTION_SIZE, set_size },
+        { "preallocate", "b", OPTION_PREALLOCATE, set_preallocate },
+        { "directory", "s", OPTION_DIRECTORY, set_directory },
 };
 
 static int unknown_option(const Call *call, const char *name, BusError *e)

@@ -35,7 +35,7 @@ static const MethodRow table[] = {
         { MANAGER, "GetLogicalUnit", NULL, parse_get_unit, run_get_unit },
         { MANAGER, "GetSession", NULL, parse_get_session, run_get_session },
         { MANAGER, "CreateTarget", ACTION_TARGET, parse_create_target,
-          .edit = edit_create_target, .reply = reply_target, .options = OPTIONS_EDIT,
+          .edit = edit_create_target, .reply = reply_target, .options = OPTIONS_FILE,
           .paths = paths_of_edit, .sensitive = true },
         { MANAGER, "DeleteTarget", ACTION_TARGET, parse_delete_target,
           .edit = edit_delete_target, .options = OPTIONS_EDIT },
@@ -68,7 +68,7 @@ static const MethodRow table[] = {
           .options = OPTION_WITH_SECRETS | OPTION_WITH_IDENTITIES | OPTION_TARGET },
 
         { TARGET, "AddLogicalUnit", ACTION_LUN, parse_add_lun,
-          .edit = edit_add_lun, .reply = reply_lun, .options = OPTIONS_EDIT,
+          .edit = edit_add_lun, .reply = reply_lun, .options = OPTIONS_FILE,
           .paths = paths_of_edit },
         { TARGET, "RemoveLogicalUnit", ACTION_LUN, parse_lun,
           .edit = edit_remove_lun, .options = OPTIONS_EDIT },
@@ -236,7 +236,14 @@ static int credentials_answer(sd_bus_message *m, void *userdata, sd_bus_error *r
 
 static int caller_gone(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 {
-        call_free(userdata);
+        Call *call = userdata;
+
+        if (!call->running) {
+                call_free(call);
+                return 0;
+        }
+        call->connection = NULL;
+        call_give_up_file(call);
         return 0;
 }
 

@@ -15,6 +15,8 @@ Call *call_free(Call *call)
         if (!call)
                 return NULL;
         polkit_cancel(call);
+        call_end_file(call, false);
+        g_free(call->directory);
         sd_bus_slot_unref(call->pending);
         sd_bus_slot_unref(call->watch);
         if (call->server) {
@@ -217,6 +219,7 @@ static void done_edit(const EditResult *result, void *userdata)
         sd_bus_message *reply;
         int r = -ENOMEM;
 
+        call_end_file(call, !result->error.name);
         if (!call->connection) {
                 call_free(call); /* nobody to answer, perhaps not even a server */
                 return;
@@ -252,6 +255,10 @@ void call_run(Call *call)
         Caller caller = call_caller(call);
 
         call->running = true;
+        if (call->file_size > 0 && !call->made) {
+                call_make_file(call);
+                return;
+        }
         call->watch = sd_bus_slot_unref(call->watch);
         if (call->row->run) {
                 call->row->run(call);
@@ -334,9 +341,10 @@ void calls_drop(BusServer *server, BusConnection *connection)
         LIST_FOREACH_SAFE (call, &server->calls, Call, node) {
                 if (call->connection != connection)
                         continue;
-                if (call->running)
+                if (call->running) {
                         call->connection = NULL; /* it completes; nobody hears of it */
-                else
+                        call_give_up_file(call);
+                } else
                         call_free(call);
         }
 }

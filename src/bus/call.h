@@ -39,11 +39,17 @@ typedef enum OptionBits {
         OPTION_WITH_IDENTITIES = 1 << 6,
         OPTION_PRUNE = 1 << 7,
         OPTION_CONFIRM = 1 << 8,
+        OPTION_SIZE = 1 << 16,
+        OPTION_PREALLOCATE = 1 << 17,
+        OPTION_DIRECTORY = 1 << 18,
 } OptionBits;
 
 #define OPTIONS_PORTAL (OPTION_RUNTIME | OPTION_DRY_RUN | OPTION_GENERATION)
 #define OPTIONS_EDIT (OPTIONS_PORTAL | OPTION_FORCE)
 #define OPTIONS_RELOAD (OPTION_FORCE | OPTION_DRY_RUN | OPTION_GENERATION)
+
+/* of methods for which a file can be made */
+#define OPTIONS_FILE (OPTIONS_EDIT | OPTION_SIZE | OPTION_PREALLOCATE | OPTION_DIRECTORY)
 
 /* One row per method of our interfaces (authority.c). */
 struct MethodRow {
@@ -85,6 +91,13 @@ struct Call {
         sd_bus_slot *watch;   /* for the caller to go */
         char *cancellation;   /* polkit's name for the question that is out */
 
+        /* the file that is made first (call-file.c); size 0: none */
+        uint64_t file_size;
+        bool preallocate;
+        char *directory;
+        FileMaking *making;
+        bool made, numbered;
+
         Edit edit; /* also target and LUN that the call is about, for polkit */
         EditOptions options;
         bool with_secrets, with_identities;
@@ -111,6 +124,17 @@ void call_add_check(Call *call, const char *action, const char *path);
 void call_add_lun_check(Call *call, const EditLun *also);
 /* Runs it; the checks have passed. */
 void call_run(Call *call);
+/* ---- call-file.c ---- */
+
+/* After the arguments: takes the options of a file into the edit. -1 with *e set. */
+int call_wish_file(Call *call, bool numbered, BusError *e);
+/* Makes it; call_run() goes on when it is there. */
+void call_make_file(Call *call);
+/* Nobody waits for it any more. */
+void call_give_up_file(Call *call);
+/* The change has come to something, or not. */
+void call_end_file(Call *call, bool keep);
+
 /* Answers and frees. */
 void call_fail(Call *call, const BusError *e);
 void call_fail_named(Call *call, const char *name, const char *format, ...) _printf_(3, 4);

@@ -89,6 +89,31 @@ void manager_edit(Manager *m, const Caller *caller, const EditOptions *options,
 void manager_reload(Manager *m, const Caller *caller, const EditOptions *options, EditDone *done,
                     void *userdata, GDestroyNotify destroy);
 
+/* A file that is made to be the backing store of a new LUN. */
+typedef struct FileWish {
+        const char *folder; /* absolute; NULL: manager_file_folder() */
+        const char *target; /* it is called after it */
+        bool numbered;      /* "-2" ... behind the name if that is taken, rather than an error */
+        uint64_t size;      /* bytes */
+        bool preallocate;   /* take its space now, in a job that may be long */
+        bool overcommit;    /* also where there is less room than that */
+        bool dry_run;       /* only look whether it could be made */
+} FileWish;
+
+typedef struct FileMaking FileMaking;
+/* e->name NULL: the file is there, at path, or would be (dry run). Later, once. */
+typedef void FileDone(const char *path, const BusError *e, void *userdata);
+/* What is borrowed is copied. The observer is told of how far it is. */
+FileMaking *manager_make_file(Manager *m, const FileWish *wish, FileDone *done, void *userdata);
+/* Gives it up, soon: done() comes, with an error unless it was done already. */
+void manager_cancel_file(FileMaking *f);
+/* After done(). keep false: the file is removed again, unless somebody serves it. */
+void manager_end_file(FileMaking *f, bool keep);
+/* Where files are made that nobody named a folder for. Borrowed. */
+const char *manager_file_folder(const Manager *m);
+/* "FOLDER/NAME.img" of a target. */
+char *manager_file_path(const char *folder, const char *target);
+
 const Desired *manager_desired(const Manager *m); /* what runs */
 uint64_t manager_generation(const Manager *m);
 const char *manager_state(const Manager *m); /* "starting", "running", "reloading", "stopping" */
@@ -219,6 +244,7 @@ typedef struct ManagerObserver {
         void (*portals_changed)(void *userdata);
         void (*login_rejected)(void *userdata, const char *target, const char *initiator,
                                const char *peer, const char *reason, uint16_t status);
+        void (*file_progress)(void *userdata, const char *path, uint64_t done, uint64_t total);
         void (*changed)(void *userdata); /* generation, state, counts */
 } ManagerObserver;
 

@@ -39,9 +39,10 @@ int parse_options(Call *call, const ObjectRef *object, sd_bus_message *m, BusErr
 int parse_create_target(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
 {
         if (read_target_name(m, &call->edit.target, e) < 0 ||
-            read_directives(m, &call->edit.directives, e) < 0)
+            read_directives(m, &call->edit.directives, e) < 0 ||
+            parse_options(call, object, m, e) < 0)
                 return -1;
-        return parse_options(call, object, m, e);
+        return call_wish_file(call, false, e);
 }
 
 int parse_delete_target(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
@@ -77,9 +78,10 @@ int parse_lun(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *
 
 int parse_add_lun(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
 {
-        if (read_directives(m, &call->edit.directives, e) < 0)
+        if (read_directives(m, &call->edit.directives, e) < 0 ||
+            parse_options(call, object, m, e) < 0)
                 return -1;
-        return parse_options(call, object, m, e);
+        return call_wish_file(call, true, e);
 }
 
 /* A unit is set as a whole, so whoever sets it must be allowed to for each target that maps it. */

@@ -232,6 +232,7 @@ const sd_bus_vtable manager_vtable[] = {
                                 SD_BUS_ARGS("s", target, "s", initiator, "s", peer, "s", reason,
                                             "q", status),
                                 0),
+        SD_BUS_SIGNAL_WITH_ARGS("FileProgress", SD_BUS_ARGS("s", path, "t", done, "t", total), 0),
         SD_BUS_VTABLE_END
 };
 /* clang-format on */

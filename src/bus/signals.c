@@ -389,6 +389,20 @@ static void login_rejected(void *userdata, const char *target, const char *initi
         }
 }
 
+static void file_progress(void *userdata, const char *path, uint64_t done, uint64_t total)
+{
+        Signals *s = userdata;
+
+        LIST_FOREACH_SAFE (c, &s->server->connections, BusConnection, node) {
+                if (!c->bus)
+                        continue;
+                /* who does not hear of it hears of the next */
+                (void)sd_bus_emit_signal(c->bus, BUS_ROOT, INTERFACE_MANAGER, "FileProgress", "stt",
+                                         path, done, total);
+                connection_check_queue(c);
+        }
+}
+
 static const ManagerObserver observer = {
         .target_added = target_added,
         .target_removed = target_removed,
@@ -400,6 +414,7 @@ static const ManagerObserver observer = {
         .session_removed = session_removed,
         .portals_changed = portals_changed,
         .login_rejected = login_rejected,
+        .file_progress = file_progress,
         .changed = changed,
 };
 

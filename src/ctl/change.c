@@ -3,6 +3,7 @@
 #include "ctl/connection.h"
 #include "ctl/message.h"
 #include "ctl/model.h"
+#include "ctl/progress.h"
 
 int change_begin(Ctl *c, const char *path, const char *interface, const char *member,
                  sd_bus_message **ret)
@@ -49,6 +50,19 @@ int change_append_settings(Ctl *c, sd_bus_message *m)
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+static int append_file_options(const Options *o, sd_bus_message *m)
+{
+        g_autofree char *directory =
+                o->store_dir ? g_canonicalize_filename(o->store_dir, NULL) : NULL;
+        int r = sd_bus_message_append(m, "{sv}", "size", "t", o->file_size);
+
+        if (r >= 0 && o->preallocate)
+                r = sd_bus_message_append(m, "{sv}", "preallocate", "b", 1);
+        if (r >= 0 && directory)
+                r = sd_bus_message_append(m, "{sv}", "directory", "s", directory);
+        return r;
+}
+
 int change_append_options(Ctl *c, sd_bus_message *m, unsigned mask)
 {
         const Options *o = &c->options;
@@ -67,6 +81,8 @@ int change_append_options(Ctl *c, sd_bus_message *m, unsigned mask)
         if (r >= 0 && o->confirm_within > 0 && (mask & OPTIONS_CONFIRM))
                 r = sd_bus_message_append(m, "{sv}", "confirm-within", "t",
                                           o->confirm_within / NSEC_PER_USEC);
+        if (r >= 0 && o->file_size > 0 && (mask & OPTIONS_FILE))
+                r = append_file_options(o, m);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
@@ -124,7 +140,10 @@ int change_finish(Ctl *c, sd_bus_message *m, int appended, unsigned mask, const 
                 sd_bus_message_unref(m);
                 return ctl_bad_message(c, r);
         }
-        code = ctl_invoke(c, m, &reply);
+        if ((mask & OPTIONS_FILE) && c->options.preallocate)
+                code = progress_invoke(c, m, &reply);
+        else
+                code = ctl_invoke(c, m, &reply);
         if (code != EXIT_CODE_OK)
                 return code;
         r = message_read_all(reply, &results);

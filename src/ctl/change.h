@@ -19,6 +19,7 @@ typedef enum OptionMask {
         OPTIONS_GENERATION = 1 << 3,
         OPTIONS_APPLY = 1 << 4, /* those that only it has */
         OPTIONS_CONFIRM = 1 << 5,
+        OPTIONS_FILE = 1 << 6, /* of the file that is made */
         OPTIONS_ALL = OPTIONS_RUNTIME | OPTIONS_FORCE | OPTIONS_DRY_RUN | OPTIONS_GENERATION |
                       OPTIONS_CONFIRM,
 } OptionMask;

@@ -7,8 +7,10 @@
 #include "ctl/args.h"
 #include "ctl/change.h"
 #include "ctl/connection.h"
+#include "ctl/format.h"
 #include "ctl/message.h"
 #include "ctl/model.h"
+#include "ctl/target-name.h"
 #include "ctl/verb-functions.h"
 
 static const char *const no_outs[] = { NULL };
@@ -54,18 +56,117 @@ static int check_generation(Ctl *c, guint n)
         return EXIT_CODE_OK;
 }
 
+/* --size without anything that is there already asks for a file; it is no directive then. */
+static int take_file_size(Ctl *c)
+{
+        GArray *settings = c->options.settings;
+
+        for (guint i = 0; i < settings->len; i++) {
+                const Setting *s = &g_array_index(settings, Setting, i);
+
+                if (!STREQ(s->directive, "size"))
+                        continue;
+                if (parse_size(s->value, &c->options.file_size) < 0 || c->options.file_size == 0)
+                        return ctl_fail(c, EXIT_CODE_USAGE,
+                                        "--size wants a size such as 10G, not \"%s\".", s->value);
+                g_array_remove_index(settings, i--);
+        }
+        return EXIT_CODE_OK;
+}
+
+static bool names_a_store(const Options *o)
+{
+        if (!store_has_files(o))
+                return true;
+        for (guint i = 0; i < o->settings->len; i++) {
+                const char *directive = g_array_index(o->settings, Setting, i).directive;
+
+                if (STREQ(directive, "backing-store") || STREQ(directive, "direct-store"))
+                        return true;
+        }
+        return false;
+}
+
+static int check_file_options(Ctl *c)
+{
+        if (c->options.file_size == 0 && (c->options.preallocate || c->options.store_dir))
+                return ctl_fail(c, EXIT_CODE_USAGE,
+                                "--%s is about the file that is made for --size.",
+                                c->options.preallocate ? "preallocate" : "store-dir");
+        return EXIT_CODE_OK;
+}
+
+/* *ret_name: newly allocated. */
+static int complete_name(Ctl *c, const char *given, char **ret_name)
+{
+        const char *why;
+
+        if (target_name_is_full(given)) {
+                *ret_name = g_strdup(given);
+                return EXIT_CODE_OK;
+        }
+        *ret_name = target_name_make(given, g_get_host_name(), time(NULL), &why);
+        if (!*ret_name)
+                return ctl_fail(c, EXIT_CODE_FAILURE, "\"%s\" is no name for a target: %s.", given,
+                                why);
+        ctl_note(c, "Naming it %s.", *ret_name);
+        return EXIT_CODE_OK;
+}
+
+static bool admits_somebody(const Options *o)
+{
+        for (guint i = 0; i < o->settings->len; i++)
+                if (g_str_has_prefix(g_array_index(o->settings, Setting, i).directive,
+                                     "initiator-"))
+                        return true;
+        return false;
+}
+
+/* Where the file is, and what is still to be done. */
+static int tell_created(Ctl *c, const char *name)
+{
+        _cleanup_json_ json_t *target = NULL;
+        const char *colon = strchr(name, ':');
+        json_t *lun;
+        size_t i;
+        int code = EXIT_CODE_OK;
+
+        if (c->options.file_size > 0)
+                code = model_target(c, json_text(c->result, "Object"), &target);
+        json_array_foreach (json_object_get(target, "LogicalUnits"), i, lun) {
+                g_autofree char *size = format_bytes((uint64_t)json_number(lun, "Size"));
+
+                ctl_say(c, COLOR_NONE, "LUN %lld is %s, %s.", (long long)json_number(lun, "Lun"),
+                        json_text(lun, "Path"), size);
+        }
+        if (code == EXIT_CODE_OK && !admits_somebody(&c->options))
+                ctl_note(c, "Nobody may log in yet: tgtctl allow %s INITIATOR|ADDRESS|ALL",
+                         colon && colon[1] ? colon + 1 : name);
+        return code;
+}
+
 int verb_create(Ctl *c, char **args)
 {
+        g_autofree char *name = NULL;
         sd_bus_message *m = NULL;
-        int r, code = change_begin(c, BUS_ROOT, IFACE("Manager"), "CreateTarget", &m);
+        int r, code = take_file_size(c);
 
+        if (code == EXIT_CODE_OK)
+                code = check_file_options(c);
+        if (code == EXIT_CODE_OK)
+                code = complete_name(c, args[0], &name);
+        if (code == EXIT_CODE_OK)
+                code = change_begin(c, BUS_ROOT, IFACE("Manager"), "CreateTarget", &m);
         if (code != EXIT_CODE_OK)
                 return code;
         make_paths_absolute(&c->options);
-        r = sd_bus_message_append(m, "s", args[0]);
+        r = sd_bus_message_append(m, "s", name);
         if (r >= 0)
                 r = change_append_settings(c, m);
-        return change_finish(c, m, r, OPTIONS_ALL, object_outs);
+        code = change_finish(c, m, r, OPTIONS_ALL | OPTIONS_FILE, object_outs);
+        if (code != EXIT_CODE_OK || c->options.dry_run || ctl_json(c))
+                return code;
+        return tell_created(c, name);
 }
 
 int verb_delete(Ctl *c, char **args)
@@ -114,10 +215,14 @@ int verb_add_lun(Ctl *c, char **args)
                                 "Say what is behind the LUN: a PATH, or --bs-type=null --size=1G, "
                                 "or another directive of targets.conf(5).");
         make_paths_absolute(&c->options);
-        code = change_begin_target(c, args[0], "AddLogicalUnit", &m);
+        code = names_a_store(&c->options) ? EXIT_CODE_OK : take_file_size(c);
+        if (code == EXIT_CODE_OK)
+                code = check_file_options(c);
+        if (code == EXIT_CODE_OK)
+                code = change_begin_target(c, args[0], "AddLogicalUnit", &m);
         if (code != EXIT_CODE_OK)
                 return code;
-        return change_finish(c, m, change_append_settings(c, m), OPTIONS_ALL, outs);
+        return change_finish(c, m, change_append_settings(c, m), OPTIONS_ALL | OPTIONS_FILE, outs);
 }
 
 static int parse_lun(Ctl *c, const char *text, uint16_t *ret)

@@ -122,10 +122,21 @@ static const Verb verb_table[] = {
           { WORD_NONE },
           "Targets",
           "Make a target",
-          "NAME is an iSCSI name (iqn., eui., naa.). Every directive of a target block of "
+          "NAME is an iSCSI name (iqn., eui., naa.). A short one, of letters, digits, dashes and "
+          "dots, is made whole with this month and the name of this host: disk1 on "
+          "storage.example.org becomes iqn.2026-01.org.example.storage:disk1 in January 2026. A "
+          "host name without a domain is taken as one of .local.\n\n"
+          "With --size, the daemon makes the file behind LUN 1: NAME.img in the folder disks of "
+          "its state directory (/var/lib/tgt), or in --store-dir. The file is sparse; with "
+          "--preallocate all of its space is taken now. That may take long: Ctrl-C gives it up, "
+          "and nothing stays behind. A file that is there already is never overwritten, and "
+          "deleting the target does not delete it.\n\n"
+          "Every directive of a target block of "
           "targets.conf(5) can be given as an option, also more than once. Nobody may enter the "
           "new "
           "target until an initiator-name or initiator-address is given, here or with allow.",
+          "tgtctl create disk1 --size 10G --initiator-address=10.0.0.0/8\n"
+          "tgtctl create vm7 --size 200G --preallocate --store-dir=/srv/disks\n"
           "tgtctl create iqn.2026-01.org.example:disk1\n"
           "tgtctl create iqn.2026-01.org.example:disk2 --backing-store=/srv/disk2.img "
           "--initiator-address=10.0.0.0/8" },
@@ -171,8 +182,10 @@ static const Verb verb_table[] = {
           "Add a logical unit to a target",
           "PATH is the file or device behind it. Every directive of a backing-store block of "
           "targets.conf(5) can be given as an option. Without --lun it gets the lowest free number "
-          "from 1. Initiators that are logged in are told of the new LUN.",
+          "from 1. Initiators that are logged in are told of the new LUN. With --size and without "
+          "PATH, the daemon makes the file, as create does.",
           "tgtctl add-lun disk1 /dev/vg0/disk1\n"
+          "tgtctl add-lun disk1 --size 10G\n"
           "tgtctl add-lun disk1 /srv/disk1.img --lun=5 --bs-type=aio --thin --readonly\n"
           "tgtctl add-lun disk1 --bs-type=null --size=1G --block-size=4096" },
         { "remove-lun",
@@ -466,6 +479,12 @@ static const Option option_table[] = {
           "device-type" },
         { "thin", 0, OPTION_ALIAS, 0, NULL, "add-lun,set-lun", NULL,
           "The directive thin-provisioning, set to 1", "thin-provisioning" },
+        { "size", 0, OPTION_ALIAS, 0, "SIZE", "create,add-lun,set-lun", NULL,
+          "Size of the file that is made, as 10G; of a PATH, what is served", "size" },
+        { "preallocate", 0, OPTION_FLAG, FIELD(preallocate), NULL, "create,add-lun", NULL,
+          "Take all of the space of that file now" },
+        { "store-dir", 0, OPTION_STRING, FIELD(store_dir), "DIR", "create,add-lun", NULL,
+          "Make that file in DIR, where the daemon may write" },
         { "outgoing", 0, OPTION_FLAG, FIELD(outgoing), NULL, "account add,account remove", NULL,
           "The account by which we prove ourselves to the initiator" },
         { "secret-file", 0, OPTION_STRING, FIELD(secret_file), "FILE", "account add", NULL,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
+#include "base/list.h"
 #include "config/commit.h"
 #include "daemon/identity.h"
 #include "daemon/journal.h"
@@ -128,6 +129,11 @@ struct Manager {
         LoopJob settle_job;
         bool settle_soon; /* the timer runs, or the job */
         int settle_left;
+
+        /* manager-file.c */
+        List files; /* FileMaking, under way */
+        LoopLane file_lane;
+        char *file_folder;
 
         /* manager-portal.c */
         GArray *portals; /* Portal */
@@ -416,6 +422,11 @@ void logs_open(Manager *m);
 void logs_settle_later(Manager *m); /* something was written */
 void logs_stop(Manager *m);
 void logs_close(Manager *m);
+
+/* ---- manager-file.c -------------------------------------------------------------------------- */
+
+void files_init(Manager *m);
+void files_cancel(Manager *m);
 
 /* ---- manager-session.c ----------------------------------------------------------------------- */
 

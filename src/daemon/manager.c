@@ -90,6 +90,7 @@ static void tables_init(Manager *m)
         units_init(m);
         edits_init(m);
         portals_init(m);
+        files_init(m);
         sessions_init(m);
 }
 
@@ -206,6 +207,7 @@ void manager_stop(Manager *m, void (*done)(void *userdata), void *userdata)
         m->stopped_userdata = userdata;
         edits_cancel(m);
         logs_stop(m);
+        files_cancel(m);
         refresh_stop(m);
         manager_touch(m);
         engine_stop(m->engine, STOP_TIMEOUT, on_engine_stopped, m);
@@ -240,6 +242,7 @@ Manager *manager_free(Manager *m)
         desired_free(m->desired);
         config_paths_clear(&m->paths);
         g_free(m->identity_path);
+        g_free(m->file_folder);
         g_free(m->opener_socket);
         g_free(m->state_dir);
         g_free(m->runtime_dir);

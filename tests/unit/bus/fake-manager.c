@@ -639,3 +639,69 @@ void manager_quit(Manager *m, const Caller *caller)
         remember(m, caller, NULL);
         g_ptr_array_add(m->ended, g_strdup("quit"));
 }
+
+/* ---- files: no more than their names ---- */
+
+struct FileMaking {
+        Manager *manager;
+        char *path;
+        FileDone *done;
+        void *userdata;
+        bool cancelled;
+};
+
+static void file_answer(const EditResult *result, void *userdata)
+{
+        FileMaking *f = userdata;
+        BusError e = { 0 };
+
+        if (f->cancelled)
+                bus_error_set(&e, ERROR_FAILED, "it was given up");
+        else if (g_str_has_suffix(f->path, "full.img"))
+                bus_error_set(&e, ERROR_BACKING_STORE, "there is no room for it");
+        else
+                CALL(f->manager, file_progress, f->path, 1, 2);
+        f->done(f->path, &e, f->userdata);
+        bus_error_clear(&e);
+}
+
+FileMaking *manager_make_file(Manager *m, const FileWish *wish, FileDone *done, void *userdata)
+{
+        FileMaking *f = g_new0(FileMaking, 1);
+
+        f->manager = m;
+        f->path = manager_file_path(wish->folder ? wish->folder : manager_file_folder(m),
+                                    wish->target);
+        f->done = done;
+        f->userdata = userdata;
+        g_ptr_array_add(m->ended, g_strdup_printf("make %s%s%s", f->path,
+                                                  wish->preallocate ? " preallocate" : "",
+                                                  wish->numbered ? " numbered" : ""));
+        (void)answer_new(m, file_answer, f, NULL);
+        return f;
+}
+
+void manager_cancel_file(FileMaking *f)
+{
+        f->cancelled = true;
+}
+
+void manager_end_file(FileMaking *f, bool keep)
+{
+        if (!f)
+                return;
+        g_ptr_array_add(f->manager->ended,
+                        g_strdup_printf("%s %s", keep ? "keep" : "drop", f->path));
+        g_free(f->path);
+        g_free(f);
+}
+
+const char *manager_file_folder(const Manager *m)
+{
+        return "/srv/disks";
+}
+
+char *manager_file_path(const char *folder, const char *target)
+{
+        return g_strdup_printf("%s/%s.img", folder, target);
+}

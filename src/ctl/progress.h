@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "ctl/context.h"
+
+/* Calls that may take long: a bar on the terminal while they do, and Ctrl-C. */
+
+/* "Allocating [####....]  40% 4G of 10G, 1.2G/s, 5s left" of width columns; usec: since the start.
+ * Newly allocated. */
+char *progress_line(uint64_t done, uint64_t total, uint64_t usec, unsigned width);
+
+/* Sends m, drops it, and waits for as long as it takes; what FileProgress says of path (NULL: of
+ * any) is shown. Ctrl-C gives up by closing the connection, which makes the daemon take back what
+ * it has not finished; the process ends by the signal then. Returns an ExitCode. */
+int progress_invoke(Ctl *c, sd_bus_message *m, sd_bus_message **ret_reply);
