@@ -125,8 +125,9 @@ static void add_store(Adm *a)
                 add_setting(a, "online", "0");
                 return;
         }
-        absolute = *path == '/' || STREQ(path, "NONE") ? g_strdup(path)
-                                                       : g_canonicalize_filename(path, NULL);
+        absolute = *path == '/' || STREQ(path, "NONE") || g_strcmp0(adm_value(a, 'E'), "rbd") == 0
+                           ? g_strdup(path) /* the last is no file */
+                           : g_canonicalize_filename(path, NULL);
         add_setting(a, "backing-store", absolute);
 }
 

@@ -232,7 +232,7 @@ def test_late_write_does_not_land_on_a_newer_one():
             daemon.reload()
             assert time.monotonic() - begin < 10
             daemon.fragment("1.conf", target(ONE, "ghost"))
-        daemon.reload()
+            daemon.reload()
         eventually_ready(daemon, ONE, 30)
         again = login(daemon, ONE)
         tgt.eventually(lambda: state_of(again) == 0)
@@ -318,6 +318,25 @@ def test_refusals_help():
         assert "U0VDUkVU" not in daemon.log()
         assert "LUN" not in daemon.ctl("show", f"{FILE}/2", check=False).stdout.replace("LUNs", "") \
             or "no" in daemon.ctl("show", f"{FILE}/2", check=False).stdout.lower()
+
+
+def test_tgtadm():
+    """stgt's command line: what it names is no file below the current directory."""
+    cluster.create("adm", 16 * MIB)
+    with tgt.scratch() as d:
+        os.symlink(tgt.TGTCTL, os.path.join(d, "tgtadm"))
+        env = {"TGT_IPC_SOCKET": os.path.join(d, "ipc"), "TGT_MODULE_DIR": MODULES}
+        with tgt.Daemon(d, {}, args=["--control-port=0"], env=env) as daemon:
+            def adm(*argv):
+                return tgt.run(os.path.join(d, "tgtadm"), "--lld", "iscsi", "--op", *argv,
+                               env={**os.environ, **env}).stdout
+            adm("new", "--mode", "target", "--tid", "1", "-T", ONE)
+            adm("new", "--mode", "logicalunit", "--tid", "1", "--lun", "1", "-b", "rbd/adm", "-E", "rbd",
+                "-S", f"conf={cluster.conf};id=tgt")
+            adm("bind", "--mode", "target", "--tid", "1", "-I", "ALL")
+            shown = adm("show", "--mode", "target")
+            assert "Backing store type: rbd" in shown and "Backing store path: rbd/adm" in shown, shown
+            qemu_io(daemon.url(ONE), "write -P 0x12 0 64k", "read -P 0x12 0 64k")
 
 
 def test_verify_needs_no_cluster():
