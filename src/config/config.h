@@ -74,6 +74,8 @@ size_t n_limit_fields(void);
 uint64_t *limit_field(LimitSpec *l, const LimitField *f);
 uint64_t limit_value(const LimitSpec *l, const LimitField *f) _pure_;
 bool limit_spec_equal(const LimitSpec *a, const LimitSpec *b) _pure_;
+/* "iops=2k burst=2s": as limit-initiator has them, separated by blanks. Newly allocated. */
+char *limit_spec_format(const LimitSpec *l);
 bool limit_spec_any(const LimitSpec *l) _pure_; /* false: nothing is limited */
 
 /* What the sessions of an initiator may do together, on all LUNs of a target. */

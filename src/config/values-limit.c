@@ -137,6 +137,21 @@ static char *format_field(const LimitField *f, uint64_t v)
         return is_burst(f) ? format_usec(v) : format_rate(v);
 }
 
+char *limit_spec_format(const LimitSpec *l)
+{
+        GString *text = g_string_new(NULL);
+
+        for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
+                uint64_t v = limit_value(l, &fields[i]);
+                g_autofree char *value = v != 0 ? format_field(&fields[i], v) : NULL;
+
+                if (value)
+                        g_string_append_printf(text, "%s%s=%s", text->len ? " " : "",
+                                               fields[i].name, value);
+        }
+        return g_string_free(text, FALSE);
+}
+
 /* ---- of a LUN -------------------------------------------------------------------------------- */
 
 /* The row's offset is that of the field in the LunSpec. */
@@ -261,26 +276,16 @@ static int set_initiator_limit(Setting *s)
         return warned;
 }
 
-static char *format_initiator_limit(const InitiatorLimit *l)
-{
-        GString *text = g_string_new(l->initiator);
-
-        for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
-                uint64_t v = limit_value(&l->limits, &fields[i]);
-                g_autofree char *value = v != 0 ? format_field(&fields[i], v) : NULL;
-
-                if (value)
-                        g_string_append_printf(text, " %s=%s", fields[i].name, value);
-        }
-        return g_string_free(text, FALSE);
-}
-
 static void get_initiator_limit(const Directive *d, const void *object, GPtrArray *values)
 {
         const TargetSpec *t = object;
 
-        for (guint i = 0; i < t->limits->len; i++)
-                g_ptr_array_add(values, format_initiator_limit(t->limits->pdata[i]));
+        for (guint i = 0; i < t->limits->len; i++) {
+                const InitiatorLimit *l = t->limits->pdata[i];
+                g_autofree char *limits = limit_spec_format(&l->limits);
+
+                g_ptr_array_add(values, g_strdup_printf("%s %s", l->initiator, limits));
+        }
 }
 
 static void clear_initiator_limit(const Directive *d, void *object)

@@ -85,13 +85,40 @@ json_t *offline_targets(const Desired *d)
         return each_target(d, append_target);
 }
 
+static json_t *limits_object(const LimitSpec *l)
+{
+        json_t *limits = json_object();
+
+        for (size_t i = 0; i < n_limit_fields(); i++) {
+                const LimitField *f = &limit_fields()[i];
+                uint64_t v = limit_value(l, f);
+
+                if (v != 0)
+                        (void)json_object_set_new(limits, f->property, json_integer((json_int_t)v));
+        }
+        return limits;
+}
+
+static json_t *initiator_limits(const TargetSpec *t)
+{
+        json_t *all = json_object();
+
+        for (guint i = 0; i < t->limits->len; i++) {
+                const InitiatorLimit *l = g_ptr_array_index(t->limits, i);
+
+                (void)json_object_set_new(all, l->initiator, limits_object(&l->limits));
+        }
+        return all;
+}
+
 static json_t *lun_object(const LunSpec *l)
 {
-        return json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:i, s:b, s:b, s:b}", "Lun", (int)l->lun,
-                         "Type", l->device_type ? l->device_type : "disk", "StoreType",
+        return json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:i, s:b, s:b, s:b, s:o}", "Lun",
+                         (int)l->lun, "Type", l->device_type ? l->device_type : "disk", "StoreType",
                          l->bs_type ? l->bs_type : "rdwr", "Path", l->path ? l->path : "", "State",
                          NOT_RUNNING, "Size", (json_int_t)l->size, "BlockSize", (int)l->block_size,
-                         "Readonly", l->readonly, "Thin", l->thin, "WriteCache", l->write_cache);
+                         "Readonly", l->readonly, "Thin", l->thin, "WriteCache", l->write_cache,
+                         "Limits", limits_object(&l->limits));
 }
 
 static void append_luns(json_t *list, const TargetSpec *t)
@@ -169,12 +196,13 @@ json_t *offline_target(const TargetSpec *t)
         append_access(acls, "initiator-name", t->names);
         append_access(acls, "initiator-address", t->addresses);
         append_accounts(accounts, t);
-        return json_pack("{s:s, s:s, s:i, s:s, s:s, s:{s:s, s:i}, s:o, s:s, s:o, s:o, s:i}", "Name",
-                         t->name, "Alias", t->alias ? t->alias : "", "Tid", (int)t->tid, "State",
-                         NOT_RUNNING, "Persistence", persistence[t->persistence], "Source", "File",
-                         t->at.file ? t->at.file : "", "Line", (int)t->at.line, "LogicalUnits",
-                         luns, "Access", target_spec_access(t), "Acls", acls, "Accounts", accounts,
-                         "NSessions", 0);
+        return json_pack("{s:s, s:s, s:i, s:s, s:s, s:{s:s, s:i}, s:o, s:s, s:o, s:o, s:i, s:o}",
+                         "Name", t->name, "Alias", t->alias ? t->alias : "", "Tid", (int)t->tid,
+                         "State", NOT_RUNNING, "Persistence", persistence[t->persistence], "Source",
+                         "File", t->at.file ? t->at.file : "", "Line", (int)t->at.line,
+                         "LogicalUnits", luns, "Access", target_spec_access(t), "Acls", acls,
+                         "Accounts", accounts, "NSessions", 0, "InitiatorLimits",
+                         initiator_limits(t));
 }
 
 const TargetSpec *offline_find(const Desired *d, const char *name)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "base/parse.h"
+#include "config/config.h"
 #include "ctl/connection.h"
 #include "ctl/format.h"
 #include "ctl/model.h"
@@ -62,6 +63,32 @@ static void format_access(Ctl *c, GString *s, const char *access, const json_t *
         }
 }
 
+/* A dictionary of limits as tgtctl set-limit takes them. */
+static char *limits_text(const json_t *limits)
+{
+        LimitSpec l = { 0 };
+
+        for (size_t i = 0; i < n_limit_fields(); i++) {
+                const LimitField *f = &limit_fields()[i];
+
+                *limit_field(&l, f) = (uint64_t)json_number(limits, f->property);
+        }
+        return limit_spec_format(&l);
+}
+
+static void format_limits(Ctl *c, GString *s, const json_t *initiators)
+{
+        const char *label = "Limits", *initiator;
+        json_t *limits;
+
+        json_object_foreach ((json_t *)initiators, initiator, limits) {
+                g_autofree char *text = limits_text(limits);
+
+                field(c, s, label, COLOR_NONE, "%s  %s", initiator, text);
+                label = "";
+        }
+}
+
 static void format_luns(Ctl *c, GString *s, const json_t *luns)
 {
         const char *label = "LUNs";
@@ -73,10 +100,11 @@ static void format_luns(Ctl *c, GString *s, const json_t *luns)
         json_array_foreach (luns, i, lun) {
                 const char *state = json_text(lun, "State"), *reason = json_text(lun, "Reason");
                 g_autofree char *size = format_bytes((uint64_t)json_number(lun, "Size"));
+                g_autofree char *limits = limits_text(json_object_get(lun, "Limits"));
                 const char *path = json_text(lun, "Path");
 
                 field(c, s, label, STREQ(state, "not-ready") ? COLOR_RED : COLOR_NONE,
-                      "%lld  %s %s%s%s  %s%s%s%s%s", (long long)json_number(lun, "Lun"),
+                      "%lld  %s %s%s%s  %s%s%s%s%s%s%s", (long long)json_number(lun, "Lun"),
                       *json_text(lun, "Type") ? json_text(lun, "Type") : "(being set up)",
                       json_text(lun, "StoreType"), *path ? " " : "", path,
                       json_number(lun, "Size") > 0 ? size : "",
@@ -84,7 +112,7 @@ static void format_luns(Ctl *c, GString *s, const json_t *luns)
                       *reason                                          ? ": "
                       : json_is_true(json_object_get(lun, "Readonly")) ? ", read-only"
                                                                        : "",
-                      reason);
+                      reason, *limits ? ", " : "", limits);
                 label = "";
         }
 }
@@ -144,6 +172,7 @@ static void format_target(Ctl *c, GString *s, const json_t *t, const json_t *ses
                 field(c, s, "Defined", COLOR_NONE, "%s", json_text(t, "Persistence"));
         format_access(c, s, json_text(t, "Access"), json_object_get(t, "Acls"));
         format_accounts(c, s, json_object_get(t, "Accounts"));
+        format_limits(c, s, json_object_get(t, "InitiatorLimits"));
         format_luns(c, s, json_object_get(t, "LogicalUnits"));
         if (sessions)
                 format_sessions(c, s, sessions);

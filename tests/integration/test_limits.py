@@ -161,6 +161,9 @@ def test_tgtctl():
         dump = daemon.ctl("dump", tgt.NAME, "--quiet").stdout
         assert "limit-initiator iqn.2026-01.org.example:host write-iops=5\n" in dump and \
             "limit-initiator ALL bandwidth=1G\n" in dump and "limit-iops 10k\n" in dump, dump
+        status = daemon.ctl("status", tgt.NAME, "--quiet").stdout
+        assert "ready, iops=10k read-bandwidth=64Mi burst=2s" in status and \
+            "Limits: iqn.2026-01.org.example:host  write-iops=5" in status, status
         path = os.path.join(daemon.dir, "dump.conf")
         with open(path, "w") as f:
             f.write(dump)
