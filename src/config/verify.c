@@ -134,6 +134,9 @@ static bool verify_lun(TargetSpec *t, LunSpec *l, GPtrArray *problems)
                               "bs-type %s needs it, such as size 1G", l->bs_type);
                 good = false;
         }
+        if (l->limits.burst_us && !limit_spec_any(&l->limits))
+                problem_warning(problems, l->at, t->name, "limit-burst",
+                                "has no effect: nothing of this LUN is limited");
         if (l->stgt_identity && t->tid == 0) {
                 problem_error(problems, l->at, t->name, "identity",
                               "stgt's identities depend on controller_tid, which is not given");

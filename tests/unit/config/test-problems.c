@@ -210,6 +210,9 @@ static void test_warnings(void)
                   "as iqn.2001-04.com.example:disk1\n" },
                 { "outgoinguser alice secretsecret1\n",
                   "t.conf:2: warning: " A ": outgoinguser: has no effect without incominguser\n" },
+                { "backing-store /dev/a\nlimit-burst 1s\n",
+                  "t.conf:2: warning: " A
+                  ": limit-burst: has no effect: nothing of this LUN is limited\n" },
                 { "initiator-name iqn.2026-01.com.example:i\nlimit-initiator "
                   "iqn.2026-01.com.example:k iops=1\n",
                   "t.conf:3: warning: " A ": limit-initiator: no initiator-name admits "
