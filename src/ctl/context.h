@@ -32,7 +32,9 @@ typedef struct Options {
         bool preallocate;
         const char *store_dir;
         uint64_t file_size; /* of the file that is to be made for a LUN; 0: none is */
-        GArray *settings;   /* Setting */
+        bool batch;
+        int64_t delay, iterations; /* 0 and -1: not given */
+        GArray *settings;          /* Setting */
 } Options;
 
 struct Ctl {

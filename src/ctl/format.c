@@ -20,6 +20,21 @@ char *format_bytes(uint64_t bytes)
         return g_strdup_printf("%.1f%c", (double)bytes / (double)unit, suffixes[i]);
 }
 
+char *format_time(uint64_t ns)
+{
+        static const char *const units[] = { "ns", "us", "ms", "s" };
+        double v = (double)ns;
+        size_t i = 0;
+
+        for (; i + 1 < ELEMENTSOF(units) && v >= 999.5; i++)
+                v /= 1000;
+        return g_strdup_printf("%.*f%s",
+                               i == 0 || v >= 99.95 ? 0
+                               : v >= 9.995         ? 1
+                                                    : 2,
+                               v, units[i]);
+}
+
 char *format_ago(uint64_t usec, uint64_t now_usec)
 {
         static const struct {

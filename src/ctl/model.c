@@ -48,7 +48,7 @@ static const char *const lun_fields[] = { "Lun", "Object", NULL };
 static const char *const source_fields[] = { "File", "Line", NULL };
 
 /* [v, v, ...] -> { name: v, ... } */
-static json_t *name_fields(const json_t *array, const char *const *names)
+json_t *model_name_fields(const json_t *array, const char *const *names)
 {
         json_t *object = json_object();
 
@@ -74,7 +74,7 @@ static json_t *name_all(const json_t *list, const char *const *names)
                 return NULL;
         }
         json_array_foreach (list, i, v) {
-                if (json_array_append_new(result, name_fields(v, names)) < 0) {
+                if (json_array_append_new(result, model_name_fields(v, names)) < 0) {
                         json_decref(result);
                         return NULL;
                 }
@@ -142,9 +142,14 @@ static int read_list(Ctl *c, const char *path, const char *interface, const char
         return EXIT_CODE_OK;
 }
 
+int model_list(Ctl *c, const char *member, char type, const char *const *fields, json_t **ret)
+{
+        return read_list(c, BUS_ROOT, IFACE("Manager"), member, type, fields, ret);
+}
+
 int model_targets(Ctl *c, json_t **ret)
 {
-        return read_list(c, BUS_ROOT, IFACE("Manager"), "ListTargets", 's', target_fields, ret);
+        return model_list(c, "ListTargets", 's', target_fields, ret);
 }
 
 int model_sessions(Ctl *c, const char *target_path, json_t **ret)
@@ -156,11 +161,11 @@ int model_sessions(Ctl *c, const char *target_path, json_t **ret)
 
 int model_portals(Ctl *c, json_t **ret)
 {
-        return read_list(c, BUS_ROOT, IFACE("Manager"), "ListPortals", 0, portal_fields, ret);
+        return model_list(c, "ListPortals", 0, portal_fields, ret);
 }
 
 /* Replaces object[key], a list of structs, by a list of objects. */
-static int name_member(Ctl *c, json_t *object, const char *key, const char *const *fields)
+int model_name_member(Ctl *c, json_t *object, const char *key, const char *const *fields)
 {
         json_t *named = name_all(json_object_get(object, key), fields);
 
@@ -180,7 +185,7 @@ int model_units(Ctl *c, json_t **ret)
         if (code != EXIT_CODE_OK)
                 return code;
         json_array_foreach (list, i, unit) {
-                code = name_member(c, unit, "Mappings", mapping_fields);
+                code = model_name_member(c, unit, "Mappings", mapping_fields);
                 if (code != EXIT_CODE_OK)
                         return code;
         }
@@ -263,7 +268,7 @@ int model_manager(Ctl *c, json_t **ret)
         int code = ctl_get_all(c, BUS_ROOT, IFACE("Manager"), ret);
 
         if (code == EXIT_CODE_OK)
-                code = name_member(c, *ret, "DiscoveryAccounts", account_fields);
+                code = model_name_member(c, *ret, "DiscoveryAccounts", account_fields);
         if (code != EXIT_CODE_OK && *ret) {
                 json_decref(*ret);
                 *ret = NULL;
@@ -277,7 +282,7 @@ int model_unit(Ctl *c, const char *path, json_t **ret)
         int code = ctl_get_all(c, path, IFACE("LogicalUnit"), &unit);
 
         if (code == EXIT_CODE_OK)
-                code = name_member(c, unit, "Mappings", unit_mapping_fields);
+                code = model_name_member(c, unit, "Mappings", unit_mapping_fields);
         if (code == EXIT_CODE_OK)
                 *ret = TAKE_PTR(unit);
         return code;
@@ -309,13 +314,13 @@ int model_target(Ctl *c, const char *path, json_t **ret)
         if (code == EXIT_CODE_OK)
                 code = name_entries(c, target, path, "Accounts", "account", "Direction", "User");
         if (code == EXIT_CODE_OK)
-                code = name_member(c, target, "LogicalUnits", lun_fields);
+                code = model_name_member(c, target, "LogicalUnits", lun_fields);
         json_array_foreach (json_object_get(target, "LogicalUnits"), i, lun)
                 if (code == EXIT_CODE_OK)
                         code = expand_unit(c, lun);
         if (code != EXIT_CODE_OK)
                 return code;
-        source = name_fields(json_object_get(target, "Source"), source_fields);
+        source = model_name_fields(json_object_get(target, "Source"), source_fields);
         if (!source || json_object_set_new(target, "Source", source) < 0)
                 return ctl_bad_message(c, -EBADMSG);
         *ret = TAKE_PTR(target);
@@ -526,7 +531,7 @@ static int resolve_lun(Ctl *c, const char *target, uint32_t number, char **ret_p
         if (code == EXIT_CODE_OK)
                 code = ctl_get_all(c, path, IFACE("Target"), &properties);
         if (code == EXIT_CODE_OK)
-                code = name_member(c, properties, "LogicalUnits", lun_fields);
+                code = model_name_member(c, properties, "LogicalUnits", lun_fields);
         if (code != EXIT_CODE_OK)
                 return code;
         json_array_foreach (json_object_get(properties, "LogicalUnits"), i, lun) {

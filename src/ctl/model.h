@@ -33,7 +33,15 @@ int model_unit(Ctl *c, const char *path, json_t **ret);
  * latter is told on stderr. Both strings are newly allocated; either may be NULL. */
 int model_resolve(Ctl *c, const char *name, char **ret_name, char **ret_path);
 
-/* "/org/tgt1/target/..." and the like back to the name, UUID or id; newly allocated, NULL if path
+/* A list in pages, of structs, as an array of objects with these names of their members; the first
+ * is what pages go by, of type (0: there are no pages). */
+int model_list(Ctl *c, const char *member, char type, const char *const *fields, json_t **ret);
+/* Replaces object[key], a list of structs, by a list of objects. */
+int model_name_member(Ctl *c, json_t *object, const char *key, const char *const *fields);
+/* [v, ...] -> { name: v, ... }; NULL: there are too few. */
+json_t *model_name_fields(const json_t *array, const char *const *names);
+
+/* "/org/tgt1/target/... and the like back to the name, UUID or id; newly allocated, NULL if path
  * is not of that kind. */
 char *path_label(const char *path, const char *kind);
 

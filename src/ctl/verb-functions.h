@@ -5,6 +5,7 @@
 
 /* What the rows of the verb table run. */
 VerbFunc verb_status, verb_list, verb_show, verb_sessions;
+VerbFunc verb_stats, verb_top, verb_metrics;
 VerbFunc verb_create, verb_delete, verb_add_lun, verb_remove_lun, verb_set, verb_set_lun;
 VerbFunc verb_allow, verb_deny, verb_set_limit, verb_portal_add, verb_portal_remove;
 VerbFunc verb_account_add, verb_account_remove, verb_account_list;

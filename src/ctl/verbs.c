@@ -63,6 +63,57 @@ static const Verb verb_table[] = {
           "Of all targets, or of one.",
           "tgtctl sessions\n"
           "tgtctl sessions disk1" },
+        { "stats",
+          "[TARGET|TARGET/LUN]",
+          0,
+          1,
+          VERB_READ_ONLY,
+          verb_stats,
+          { WORD_TARGET },
+          NULL,
+          "Show what LUNs have done: commands, bytes, errors, latency",
+          "Since each logical unit was set up: reads and writes that were completed, their bytes, and "
+          "the times that 50, 99 and 99.9 percent of them did not exceed; commands that ended in an "
+          "error, and those under way now. A unit that several targets map shows the same under "
+          "each.\n\n"
+          "The time of a command runs from when it was received until its whole answer was handed to "
+          "the network: waiting for other commands, for limits and for the backing store is in it, "
+          "the way to the initiator is not. With --json also what each session did at each LUN, the "
+          "sessions themselves, and the threads that serve them; times are nanoseconds, and Ends and "
+          "Counts are where buckets of a histogram end and what is in them.",
+          "tgtctl stats\n"
+          "tgtctl stats disk1/1\n"
+          "tgtctl stats disk1 --json" },
+        { "top",
+          "",
+          0,
+          0,
+          VERB_READ_ONLY,
+          verb_top,
+          { WORD_NONE },
+          NULL,
+          "Watch who does how much I/O",
+          "One line per session and LUN: reads, writes and megabytes (10^6) per second, mean and 99th "
+          "percentile of the latency of the LUN, and commands under way. Letters sort: t target, l "
+          "LUN, i initiator, r reads, w writes, m megabytes, a latency, 9 its percentile, u queue; R "
+          "turns the order around, o hides what is idle, q ends.\n\n"
+          "Without a terminal, or with --batch, the tables follow each other: one, or as many as "
+          "--iterations says.",
+          "tgtctl top\n"
+          "tgtctl top --batch --delay=10 --iterations=6" },
+        { "metrics",
+          "",
+          0,
+          0,
+          VERB_READ_ONLY,
+          verb_metrics,
+          { WORD_NONE },
+          NULL,
+          "Write everything countable for Prometheus",
+          "As OpenMetrics text, the same that tgt-metrics.socket(8) serves over HTTP. If the daemon is "
+          "not running, tgt_up is 0 and the exit code is 3.",
+          "tgtctl metrics\n"
+          "tgtctl metrics > /var/lib/prometheus/node-exporter/tgt.prom" },
         { "monitor",
           "",
           0,
@@ -491,6 +542,12 @@ static const Option option_table[] = {
           "Read the secret from the first line of FILE (-: standard input)" },
         { "secret", 0, OPTION_SECRET, FIELD(secret), "SECRET", "account add", NULL,
           "The secret itself; other users may see it while the command starts" },
+        { "batch", 'b', OPTION_FLAG, FIELD(batch), NULL, "top", NULL,
+          "Tables one after the other, also on a terminal" },
+        { "delay", 'd', OPTION_NUMBER, FIELD(delay), "SECONDS", "top", NULL,
+          "Seconds between two tables (1)" },
+        { "iterations", 'N', OPTION_NUMBER, FIELD(iterations), "N", "top", NULL,
+          "End after N tables" },
         { "with-secrets", 0, OPTION_FLAG, FIELD(with_secrets), NULL, "dump", NULL,
           "With CHAP secrets" },
         { "with-identities", 0, OPTION_FLAG, FIELD(with_identities), NULL, "dump", NULL,
