@@ -72,14 +72,19 @@ static const Verb verb_table[] = {
           { WORD_TARGET },
           NULL,
           "Show what LUNs have done: commands, bytes, errors, latency",
-          "Since each logical unit was set up: reads and writes that were completed, their bytes, and "
-          "the times that 50, 99 and 99.9 percent of them did not exceed; commands that ended in an "
+          "Since each logical unit was set up: reads and writes that were completed, their bytes, "
+          "and "
+          "the times that 50, 99 and 99.9 percent of them did not exceed; commands that ended in "
+          "an "
           "error, and those under way now. A unit that several targets map shows the same under "
           "each.\n\n"
-          "The time of a command runs from when it was received until its whole answer was handed to "
+          "The time of a command runs from when it was received until its whole answer was handed "
+          "to "
           "the network: waiting for other commands, for limits and for the backing store is in it, "
-          "the way to the initiator is not. With --json also what each session did at each LUN, the "
-          "sessions themselves, and the threads that serve them; times are nanoseconds, and Ends and "
+          "the way to the initiator is not. With --json also what each session did at each LUN, "
+          "the "
+          "sessions themselves, and the threads that serve them; times are nanoseconds, and Ends "
+          "and "
           "Counts are where buckets of a histogram end and what is in them.",
           "tgtctl stats\n"
           "tgtctl stats disk1/1\n"
@@ -93,9 +98,11 @@ static const Verb verb_table[] = {
           { WORD_NONE },
           NULL,
           "Watch who does how much I/O",
-          "One line per session and LUN: reads, writes and megabytes (10^6) per second, mean and 99th "
+          "One line per session and LUN: reads, writes and megabytes (10^6) per second, mean and "
+          "99th "
           "percentile of the latency of the LUN, and commands under way. Letters sort: t target, l "
-          "LUN, i initiator, r reads, w writes, m megabytes, a latency, 9 its percentile, u queue; R "
+          "LUN, i initiator, r reads, w writes, m megabytes, a latency, 9 its percentile, u queue; "
+          "R "
           "turns the order around, o hides what is idle, q ends.\n\n"
           "Without a terminal, or with --batch, the tables follow each other: one, or as many as "
           "--iterations says.",
@@ -110,7 +117,8 @@ static const Verb verb_table[] = {
           { WORD_NONE },
           NULL,
           "Write everything countable for Prometheus",
-          "As OpenMetrics text, the same that tgt-metrics.socket(8) serves over HTTP. If the daemon is "
+          "As OpenMetrics text, the same that tgt-metrics.socket(8) serves over HTTP. If the "
+          "daemon is "
           "not running, tgt_up is 0 and the exit code is 3.",
           "tgtctl metrics\n"
           "tgtctl metrics > /var/lib/prometheus/node-exporter/tgt.prom" },

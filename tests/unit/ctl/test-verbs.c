@@ -85,9 +85,10 @@ static void test_rows(void)
 /* What changes something must never be marked as what does not, and the other way round. */
 static void test_read_only(void)
 {
-        static const char *const read_only[] = { "status",       "list", "show",   "sessions",
-                                                 "monitor",      "dump", "verify", "help",
-                                                 "account list", "diff", "cat",    NULL };
+        static const char *const read_only[] = { "status",       "list",    "show",   "sessions",
+                                                 "monitor",      "dump",    "verify", "help",
+                                                 "account list", "diff",    "cat",    "stats",
+                                                 "top",          "metrics", NULL };
 
         for (const Verb *v = verbs(); v->name; v++) {
                 g_test_message("%s", v->name);
