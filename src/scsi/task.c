@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "base/bytes.h"
 #include "scsi/core.h"
+#include "scsi/trace.h"
 
 /* The life of a task: arrival, the gates in their one order, Data-Out, the handler, the end. */
 
@@ -364,6 +365,7 @@ static void take_time(Task *task)
 
 void task_release(Task *task)
 {
+        trace_command_done(task);
         task_loan_end(task);
         if (task->latency)
                 take_time(task);
@@ -693,23 +695,28 @@ void task_submit(Task *task)
 {
         ScsiNexus *nexus = task->nexus;
         LuSlot *slot;
+        bool parsed;
 
         reset(task);
         task->since = nexus->worker->now;
         list_append(&nexus->tasks, &task->nexus_link);
         task->itl = nexus_itl(nexus, lun_decode(task->lun));
         if (UNLIKELY(!task->itl)) {
+                trace_command_start(task);
                 answer_no_lun(task);
                 return;
         }
         slot = task->slot = task->itl->slot;
         if (UNLIKELY(task->attribute == TASK_ACA)) {
                 /* there is none, ever (SAM-5 8.9) */
+                trace_command_start(task);
                 task_check(task, SENSE_ILLEGAL_REQUEST, ASC_INVALID_MESSAGE);
                 task_finish(task);
                 return;
         }
-        if (UNLIKELY(!parse(task) || !prepare_data_out(task))) {
+        parsed = parse(task) && prepare_data_out(task);
+        trace_command_start(task);
+        if (UNLIKELY(!parsed)) {
                 task_finish(task);
                 return;
         }
