@@ -186,6 +186,51 @@ systemd-analyze security --no-pager tgtd.service | tail -n 1
     assert exposure <= 2.0, f"exposure {exposure}"
 
 
+def test_metrics_endpoint():
+    """Prometheus' way: who asks is answered, also while tgtd does not run, and asking does not start it."""
+    out = machine(r"""
+systemd-analyze verify /usr/lib/systemd/system/tgt-metrics.service /usr/lib/systemd/system/tgt-metrics.socket > /tmp/verify 2>&1
+cat /tmp/verify; not [ -s /tmp/verify ]
+systemctl enable --now tgt-metrics.socket
+not systemctl is-active --quiet tgt-metrics.service
+ask() { # ask REQUEST-LINE...: the answer to an HTTP request
+    exec 5<> /dev/tcp/127.0.0.1/9032
+    printf '%s\r\n' "$@" 'Host: localhost' 'Connection: close' '' >&5
+    cat <&5
+}
+fragment
+systemctl start tgtd.socket
+ask 'GET /metrics HTTP/1.1' > /tmp/down
+grep -q '^HTTP/1.1 200 OK' /tmp/down
+grep -qx 'tgt_up 0' /tmp/down
+not systemctl is-active --quiet tgtd.service           # it does not start what it watches
+[ "$(ps -o user= -C tgt-metrics)" = tgt-metrics ]
+iscsi-inq iscsi://127.0.0.1/$name/1 > /dev/null
+ask 'GET /metrics HTTP/1.1' > /tmp/up
+grep -qi '^Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8' /tmp/up
+grep -qx 'tgt_up 1' /tmp/up
+grep -q "^tgt_logical_unit_operations_total{.*target=\"$name\",lun=\"1\",operation=\"other\"} [1-9]" /tmp/up
+[ "$(tail -n 1 /tmp/up)" = '# EOF' ]
+ask 'HEAD /metrics HTTP/1.1' > /tmp/head
+grep -q '^HTTP/1.1 200 OK' /tmp/head; not grep -q tgt_up /tmp/head
+ask 'GET / HTTP/1.1' | grep -q '^HTTP/1.1 404'
+ask 'POST /metrics HTTP/1.1' 'Content-Length: 0' | grep -q '^HTTP/1.1 405'
+ask 'GET /metrics HTTP/1.1' "X: $(head -c 40000 /dev/zero | tr '\0' x)" > /tmp/large || true
+not grep -q '200 OK' /tmp/large
+exec 6<> /dev/tcp/127.0.0.1/9032                       # who says nothing is let go
+time timeout 20 cat <&6 > /tmp/silent
+not grep -q tgt_up /tmp/silent
+exec 7<> /dev/tcp/127.0.0.1/9032                       # and who says little for long, too
+(trap '' PIPE; for i in $(seq 40); do printf x >&7 || exit 0; sleep 1; done) 2> /dev/null & drip=$!
+timeout 30 cat <&7 > /tmp/drip
+kill $drip 2> /dev/null || true
+ask 'GET /metrics HTTP/1.1' | grep -qx 'tgt_up 1'      # others are served all the same
+systemd-analyze security --no-pager tgt-metrics.service | tail -n 1
+""", timeout=150)
+    exposure = float(re.search(r"exposure level for tgt-metrics.service: ([0-9.]+)", out).group(1))
+    assert exposure <= 2.0, f"exposure {exposure}"
+
+
 def test_watchdog():
     machine(r"""
 fragment

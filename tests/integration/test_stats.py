@@ -5,9 +5,11 @@ import contextlib
 import json
 import os
 import re
+import socket
 import struct
 import subprocess
 import sys
+import urllib.request
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
@@ -220,6 +222,49 @@ def test_top():
             p.kill()
             p.wait()
         idle.close()
+
+
+def test_probes_are_in_the_binary():
+    """What bpftrace attaches to; the number of arguments is an interface."""
+    notes = tgt.run("readelf", "-n", tgt.TGTD).stdout
+    probes = {m.group(1): (m.group(2), m.group(3).split()) for m in re.finditer(
+        r"Provider: tgt\n\s*Name: (\S+)\n.*Semaphore: (\S+)\n\s*Arguments: (.*)", notes)}
+    assert {n: len(a) for n, (_, a) in probes.items()} == {"command__start": 5, "command__done": 6}, notes
+    assert all(int(s, 16) for s, _ in probes.values()), notes
+    script = os.path.join(tgt.SOURCE, "trace", "commands.bt")
+    with open(script, encoding="utf-8") as f:
+        used = dict(re.findall(r"usdt:/usr/sbin/tgtd:tgt:(\w+)(?:.*?)(arg\d)", f.read(), re.S))
+    assert set(used) == set(probes), used
+
+
+def test_http():
+    """The endpoint on a socket that is passed to it, as systemd would."""
+    port = tgt.free_port()
+    with daemon() as d:
+        server = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "--", "systemd-socket-activate", "-l", f"127.0.0.1:{port}",
+             os.path.join(tgt.BUILD, "src", "ctl", "tgt-metrics"), "--socket", os.path.join(d.runtime, "control")],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            def get():
+                with contextlib.suppress(OSError):
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as r:
+                        return r.headers["Content-Type"], r.read().decode()
+                return None
+            kind, text = tgt.eventually(get, what="an answer over HTTP")
+            assert kind == "application/openmetrics-text; version=1.0.0; charset=utf-8", kind
+            names = {f.name for f in text_string_to_metric_families(text)}
+            assert {"tgt_up", "tgt_worker_turns", "tgt_logical_unit_operations"} <= names, names
+            with socket.create_connection(("127.0.0.1", port)) as s:
+                s.sendall(b"nonsense\r\n\r\n" * 4)
+                assert b"200 OK" not in s.recv(4096)
+            d.stop()
+            assert "tgt_up 0\n" in get()[1]  # it sees that the daemon has gone
+        finally:
+            server.kill()
+            server.wait()
+    p = tgt.run(os.path.join(tgt.BUILD, "src", "ctl", "tgt-metrics"), check=False)
+    assert p.returncode == 2 and "tgt-metrics.socket" in p.stdout, p
 
 
 def test_refusals():
