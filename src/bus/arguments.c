@@ -256,6 +256,41 @@ static int set_directory(Call *call, sd_bus_message *m)
         return 0;
 }
 
+static int set_targets(Call *call, sd_bus_message *m)
+{
+        g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+        const char *s;
+        int r = sd_bus_message_enter_container(m, 'a', "s");
+
+        while (r >= 0 && (r = sd_bus_message_read_basic(m, 's', &s)) > 0) {
+                char why[256], *name = NULL;
+
+                /* one that cannot be a name is none of those there are */
+                if (iscsi_name_normalize(s, &name, why, sizeof(why)) < 0)
+                        name = g_strdup(s);
+                g_ptr_array_add(names, name);
+        }
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r < 0)
+                return r;
+        g_ptr_array_add(names, NULL);
+        g_strfreev(call->files);
+        call->files = (char **)g_ptr_array_free(g_steal_pointer(&names), FALSE);
+        call->options.only = call->files;
+        return 0;
+}
+
+static int set_absent(Call *call, sd_bus_message *m)
+{
+        return set_flag(m, &call->options.absent);
+}
+
+static int set_revert(Call *call, sd_bus_message *m)
+{
+        return set_flag(m, &call->options.revert);
+}
+
 static const struct {
         const char *name, *type;
         unsigned bit;
@@ -273,6 +308,9 @@ static const struct {
         { "size", "t", OPTION_SIZE, set_size },
         { "preallocate", "b", OPTION_PREALLOCATE, set_preallocate },
         { "directory", "s", OPTION_DIRECTORY, set_directory },
+        { "targets", "as", OPTION_TARGETS, set_targets },
+        { "absent", "b", OPTION_ABSENT, set_absent },
+        { "revert", "b", OPTION_REVERT, set_revert },
 };
 
 static int unknown_option(const Call *call, const char *name, BusError *e)

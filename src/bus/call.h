@@ -42,11 +42,15 @@ typedef enum OptionBits {
         OPTION_SIZE = 1 << 16,
         OPTION_PREALLOCATE = 1 << 17,
         OPTION_DIRECTORY = 1 << 18,
+        OPTION_TARGETS = 1 << 9,
+        OPTION_REVERT = 1 << 10,
+        OPTION_ABSENT = 1 << 11,
 } OptionBits;
 
 #define OPTIONS_PORTAL (OPTION_RUNTIME | OPTION_DRY_RUN | OPTION_GENERATION)
 #define OPTIONS_EDIT (OPTIONS_PORTAL | OPTION_FORCE)
-#define OPTIONS_RELOAD (OPTION_FORCE | OPTION_DRY_RUN | OPTION_GENERATION)
+#define OPTIONS_RELOAD \
+        (OPTION_FORCE | OPTION_DRY_RUN | OPTION_GENERATION | OPTION_TARGETS | OPTION_REVERT)
 
 /* of methods for which a file can be made */
 #define OPTIONS_FILE (OPTIONS_EDIT | OPTION_SIZE | OPTION_PREALLOCATE | OPTION_DIRECTORY)
@@ -104,8 +108,8 @@ struct Call {
         bool flag;              /* of the methods that switch something */
         char *initiator, *uuid; /* details for polkit; uuid: the unit */
         uint64_t session;
-        char *name, *text; /* of VerifyText; text: also store options */
-        char **files;
+        char *name, *text;      /* of VerifyText; text: also store options */
+        char **files;           /* of Verify; names of targets of Reload */
         Apply *apply;           /* of Apply */
         const char *after_text; /* of the message */
         uint64_t after;

@@ -49,6 +49,7 @@ void edit_clear(Edit *e)
         g_clear_pointer(&e->direction, g_free);
         g_clear_pointer(&e->address, g_free);
         wipe(&e->secret);
+        wipe(&e->text);
 }
 
 bool text_is_clean(const char *s, size_t max, bool allow_empty)
@@ -179,6 +180,63 @@ int edit_create_target(Desired *d, void *userdata, BusError *e)
         g_hash_table_insert(d->targets, t->name, t);
         t = NULL;
         return 0;
+}
+
+static int text_error(const GPtrArray *problems, BusError *e)
+{
+        for (guint i = 0; i < problems->len; i++) {
+                const Problem *p = g_ptr_array_index(problems, i);
+
+                if (p->level == PROBLEM_ERROR)
+                        return bus_error_set(
+                                e, p->directive ? error_of(p->directive) : ERROR_INVALID,
+                                "line %u: %s%s%s", p->at.line, p->directive ? p->directive : "",
+                                p->directive ? ": " : "", p->text);
+        }
+        return 0;
+}
+
+/* The one target that the text has; NULL with *e set. */
+static TargetSpec *target_of_text(const Edit *edit, BusError *e)
+{
+        GPtrArray *problems = NULL;
+        GHashTable *bad = NULL;
+        TargetSpec *t = NULL;
+        Desired *d = NULL;
+        int r = config_load_text(edit->text, "text", edit->check, &d, &bad, &problems);
+
+        if (r < 0) {
+                bus_error_set(e, ERROR_FAILED, "The text cannot be read: %s", g_strerror(-r));
+                return NULL;
+        }
+        t = g_hash_table_lookup(d->targets, edit->target);
+        if (text_error(problems, e) < 0)
+                t = NULL;
+        else if (!t || g_hash_table_size(d->targets) != 1)
+                t = NULL,
+                bus_error_set(e, ERROR_INVALID, "expected one block, of %s", edit->target);
+        if (t)
+                t = target_spec_dup(t);
+        desired_free(d);
+        g_hash_table_unref(bad);
+        g_ptr_array_unref(problems);
+        return t;
+}
+
+int edit_replace_target(Desired *d, void *userdata, BusError *e)
+{
+        const Edit *edit = userdata;
+        const TargetSpec *before = g_hash_table_lookup(d->targets, edit->target);
+        TargetSpec *t = target_of_text(edit, e);
+
+        if (!t)
+                return -1;
+        t->at = (Origin){ 0 };
+        t->replace = t->masked = false;
+        t->persistence = edit->runtime ? TARGET_RUNTIME : TARGET_SAVED;
+        t->administrator = before ? before->administrator : (Origin){ 0 };
+        desired_put(d, t);
+        return verify_target(t, e);
 }
 
 int edit_delete_target(Desired *d, void *userdata, BusError *e)

@@ -37,6 +37,7 @@ typedef struct Edit {
         char *user, *secret, *direction;
         char *address;    /* of a portal; rewritten as "ADDR:PORT" */
         LimitSpec limits; /* of the initiator that value names */
+        char *text;       /* of a fragment; may hold secrets */
 } Edit;
 
 void edit_clear(Edit *e); /* wipes the secrets */
@@ -44,7 +45,7 @@ void edit_clear(Edit *e); /* wipes the secrets */
 /* Valid UTF-8 without control characters, 1 to max bytes (0 with allow_empty). */
 bool text_is_clean(const char *s, size_t max, bool allow_empty);
 
-EditFunc edit_create_target, edit_delete_target, edit_set;
+EditFunc edit_create_target, edit_replace_target, edit_delete_target, edit_set;
 EditFunc edit_add_lun, edit_remove_lun, edit_set_lun;
 EditFunc edit_allow, edit_deny, edit_set_limits;
 EditFunc edit_add_account, edit_remove_account;

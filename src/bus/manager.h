@@ -63,6 +63,9 @@ typedef struct EditOptions {
         bool force;    /* also drop sessions; override what /etc defines */
         bool dry_run;  /* verify and report the difference, change nothing */
         bool detailed; /* EditResult.details */
+        bool absent; /* a backing store that is not there makes a LUN that is not ready, no error */
+        char **only; /* reload: names of the targets that are; NULL: all. Borrowed until done() */
+        bool revert; /* reload: what was changed with runtime is taken back */
         bool has_generation;
         uint64_t generation;   /* ERROR_CONFLICT if the state has moved */
         uint64_t confirm_usec; /* taken back unless confirmed within; 0: it stays */

@@ -45,6 +45,24 @@ int parse_create_target(Call *call, const ObjectRef *object, sd_bus_message *m, 
         return call_wish_file(call, false, e);
 }
 
+int parse_replace_target(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        const char *text;
+        int r;
+
+        if (read_target_name(m, &call->edit.target, e) < 0)
+                return -1;
+        r = sd_bus_message_read(m, "s", &text);
+        if (r < 0)
+                return read_failed(r, e);
+        if (strlen(text) > VERIFY_TEXT_MAX)
+                return bus_error_set(e, ERROR_LIMIT, "The text is longer than 16 MiB");
+        call->edit.text = g_strdup(text);
+        if (strcasestr(text, "include")) /* reads files, as Verify does */
+                call_add_check(call, ACTION_ANY_PATH, NULL);
+        return parse_options(call, object, m, e);
+}
+
 int parse_delete_target(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
 {
         if (read_target_name(m, &call->edit.target, e) < 0)

@@ -7,7 +7,7 @@
 
 CallParse parse_nothing, parse_page_text, parse_page_id, parse_page_nexus;
 CallParse parse_get_tid, parse_get_target, parse_get_unit, parse_get_session;
-CallParse parse_create_target, parse_delete_target, parse_portal;
+CallParse parse_replace_target, parse_create_target, parse_delete_target, parse_portal;
 CallParse parse_options, parse_verify, parse_verify_text, parse_dump;
 CallParse parse_add_lun, parse_lun, parse_set_lun, parse_set;
 CallParse parse_acl, parse_acl_object, parse_limits;

@@ -172,7 +172,8 @@ typedef struct Desired {
 } Desired;
 
 Desired *desired_new(void);
-Desired *desired_dup(const Desired *d); /* shares nothing */
+Desired *desired_dup(const Desired *d);         /* shares nothing */
+Desired *desired_globals_dup(const Desired *d); /* the same without targets */
 Desired *desired_free(Desired *d);
 /* Takes t over, in place of one of the same name. g_hash_table_remove() by name frees one. */
 void desired_put(Desired *d, TargetSpec *t);
@@ -210,6 +211,7 @@ typedef struct ConfigPaths {
          * negative errno. Fragments with secrets are often root's alone. NULL: nobody can. May
          * block. */
         int (*open_path)(const char *path, int flags, void *userdata);
+        GHashTable *run_hidden; /* set of names of files in run that do not count; or NULL */
         void *open_userdata;
 } ConfigPaths;
 
@@ -274,6 +276,8 @@ void desired_write(const Desired *d, bool with_secrets, GString *to);
 typedef struct FileChange FileChange;
 FileChange *config_target_change(const char *dir, const TargetSpec *t);
 FileChange *config_forget_change(const char *dir, const char *name);
+/* A file of dir by its name goes. */
+FileChange *config_forget_file_change(const char *dir, const char *file);
 /* The same for what is global (portals, accounts, backing directories). */
 #define CONFIG_GLOBALS_FILE "00-globals.conf"
 FileChange *config_globals_change(const char *dir, const Desired *d);

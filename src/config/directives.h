@@ -76,3 +76,5 @@ bool text_has_control(const char *s);
 
 /* CHAP names and secrets are texts of at most 255 bytes here, RFC 7143 6.1 (text values). */
 #define ACCOUNT_TEXT_MAX 255
+/* stgt's word for a secret that is not told: everybody knows it. */
+#define ACCOUNT_NO_SECRET "PLEASE_CORRECT_THE_PASSWORD"

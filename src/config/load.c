@@ -56,8 +56,10 @@ static int compare_fragments(const void *a, const void *b)
         return strcmp(p->name, q->name);
 }
 
-/* names: those of directories before this one, which hide the same names here. */
-static int list_directory(const char *path, Layer layer, GHashTable *names, GPtrArray *fragments)
+/* names: those of directories before this one, which hide the same names here. hidden: further
+ * names that do not count here; or NULL. */
+static int list_directory(const char *path, Layer layer, GHashTable *names, GHashTable *hidden,
+                          GPtrArray *fragments)
 {
         g_autoptr(GError) e = NULL;
         GDir *dir;
@@ -73,7 +75,8 @@ static int list_directory(const char *path, Layer layer, GHashTable *names, GPtr
                 Fragment *f;
 
                 if (name[0] == '.' || !g_str_has_suffix(name, ".conf") ||
-                    g_hash_table_contains(names, name))
+                    g_hash_table_contains(names, name) ||
+                    (hidden && g_hash_table_contains(hidden, name)))
                         continue;
                 f = g_new0(Fragment, 1);
                 f->name = g_strdup(name);
@@ -110,7 +113,9 @@ static int read_search_path(Raw *raw, const ConfigPaths *paths)
         raw->open_path = paths->open_path;
         raw->open_userdata = paths->open_userdata;
         for (int layer = 0; layer < N_LAYERS; layer++) {
-                int r = dirs[layer] ? list_directory(dirs[layer], (Layer)layer, names, fragments)
+                GHashTable *hidden = layer == LAYER_RUN ? paths->run_hidden : NULL;
+                int r = dirs[layer] ? list_directory(dirs[layer], (Layer)layer, names, hidden,
+                                                     fragments)
                                     : 0;
                 if (r < 0)
                         return r;

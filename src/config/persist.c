@@ -71,6 +71,11 @@ FileChange *config_forget_change(const char *dir, const char *target)
         return change_of(dir, name, NULL);
 }
 
+FileChange *config_forget_file_change(const char *dir, const char *file)
+{
+        return change_of(dir, file, NULL);
+}
+
 FileChange *config_globals_change(const char *dir, const Desired *d)
 {
         GString *text = g_string_new(NULL);

@@ -542,13 +542,20 @@ Desired *desired_new(void)
 
 Desired *desired_dup(const Desired *d)
 {
-        Desired *n = desired_new();
+        Desired *n = desired_globals_dup(d);
         GHashTableIter iter;
         void *value;
 
         g_hash_table_iter_init(&iter, d->targets);
         while (g_hash_table_iter_next(&iter, NULL, &value))
                 desired_put(n, target_spec_dup(value));
+        return n;
+}
+
+Desired *desired_globals_dup(const Desired *d)
+{
+        Desired *n = desired_new();
+
         for (guint i = 0; i < d->portals->len; i++)
                 g_ptr_array_add(n->portals, copy_portal(d->portals->pdata[i], NULL));
         for (guint i = 0; i < d->discovery_incoming->len; i++)

@@ -183,6 +183,10 @@ static AccountSpec *parse_account(Setting *s)
                 a = account_spec_new_credential(words[0], words[2]);
         else if (!*words[1] || strlen(words[1]) > ACCOUNT_TEXT_MAX)
                 (void)setting_error(s, "a secret of 1 to %d bytes expected", ACCOUNT_TEXT_MAX);
+        else if (STREQ(words[1], ACCOUNT_NO_SECRET))
+                (void)setting_error(s,
+                                    "the word that tgt-admin --dump writes in place of a secret: "
+                                    "write the secret");
         else
                 a = account_spec_new(words[0], words[1]);
         for (char **w = words; *w; w++)

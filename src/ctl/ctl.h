@@ -52,6 +52,7 @@ const Personality *personality_find(const char *argv0);
 int tgtctl_main(int argc, char **argv);
 /* Returns stgt's exit codes. */
 int tgtadm_main(int argc, char **argv);
+int tgt_admin_main(int argc, char **argv);
 
 /* json_decrefp() is jansson's. */
 #define _cleanup_json_ _cleanup_(json_decrefp)

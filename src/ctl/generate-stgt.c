@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ctl/generate.h"
-#include "ctl/tgtadm.h"
+#include "ctl/tgt-admin.h"
+
+static void title(const char *upper, const char *name, GString *to)
+{
+        g_string_append_printf(to, ".TH %s 8 \"\" \"tgt " TGT_VERSION "\" \"%s\"\n", upper, name);
+}
 
 static void adm_title(GString *to)
 {
-        g_string_append(to, ".TH TGTADM 8 \"\" \"tgt " TGT_VERSION "\" \"tgtadm\"\n");
+        title("TGTADM", "tgtadm", to);
+}
+
+static void admin_title(GString *to)
+{
+        title("TGT\\-ADMIN", "tgt\\-admin", to);
 }
 
 static void adm_man_rows(GString *to)
@@ -25,10 +35,13 @@ static void adm_man_rows(GString *to)
         }
 }
 
-static void adm_man_options(GString *to)
+static void man_options(const AdmOption *table, GString *to)
 {
-        for (const AdmOption *o = adm_options(); o->name; o++) {
-                g_string_append_printf(to, ".TP\n\\fB\\-%c\\fR, \\fB\\-\\-", o->letter);
+        for (const AdmOption *o = table; o->name; o++) {
+                g_string_append(to, ".TP\n");
+                if (o->letter < 128)
+                        g_string_append_printf(to, "\\fB\\-%c\\fR, ", o->letter);
+                g_string_append(to, "\\fB\\-\\-");
                 roff_append(o->name, to);
                 g_string_append(to, "\\fR");
                 if (o->value)
@@ -39,6 +52,16 @@ static void adm_man_options(GString *to)
         }
 }
 
+static void adm_man_options(GString *to)
+{
+        man_options(adm_options(), to);
+}
+
+static void admin_man_options(GString *to)
+{
+        man_options(admin_options(), to);
+}
+
 /* Assignments that bash and zsh both understand. */
 static void adm_completion(GString *to)
 {
@@ -47,6 +70,9 @@ static void adm_completion(GString *to)
                 g_string_append_printf(to, "%s ", adm_mode_names[i]);
         g_string_append(to, "'\n        adm_options='");
         for (const AdmOption *o = adm_options(); o->name; o++)
+                g_string_append_printf(to, "--%s ", o->name);
+        g_string_append(to, "'\n        admin_options='");
+        for (const AdmOption *o = admin_options(); o->name; o++)
                 g_string_append_printf(to, "--%s ", o->name);
         g_string_append(to, "'\n");
         for (int mode = 0; mode < _ADM_MODE_MAX; mode++) {
@@ -60,6 +86,8 @@ static void adm_completion(GString *to)
 
 const Mark stgt_marks[] = {
         { "@ADM_TITLE@", adm_title },
+        { "@ADMIN_TITLE@", admin_title },
+        { "@ADMIN_OPTIONS@", admin_man_options },
         { "@ADM_ROWS@", adm_man_rows },
         { "@ADM_OPTIONS@", adm_man_options },
         { "@ADM_COMPLETION@", adm_completion },

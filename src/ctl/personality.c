@@ -4,6 +4,7 @@
 static const Personality table[] = {
         { "tgtctl", tgtctl_main, "Control the SCSI target daemon" },
         { "tgtadm", tgtadm_main, "Control the SCSI target daemon with the commands of stgt" },
+        { "tgt-admin", tgt_admin_main, "Configure the SCSI target daemon from a file" },
         { NULL },
 };
 

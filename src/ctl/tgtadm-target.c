@@ -241,7 +241,8 @@ static int set_directive(Adm *a, const char *path, const char *name, const char 
         if (r != ADM_OK)
                 return r;
         r = sd_bus_message_append(m, "sas", name, 1, value);
-        return adm_change(a, m, r, false, NULL);
+        /* as in stgt, sessions are no reason not to refuse further ones */
+        return adm_change(a, m, r, STREQ(name, "state"), NULL);
 }
 
 int adm_target_update(Adm *a)

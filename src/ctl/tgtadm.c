@@ -105,16 +105,16 @@ static int take_number(Adm *a, char letter, const char *text)
         }
 }
 
-static void make_getopt(GArray *longs, GString *shorts)
+void adm_getopt(const AdmOption *table, GArray *longs, GString *shorts)
 {
-        for (const AdmOption *o = adm_options(); o->name; o++) {
+        for (const AdmOption *o = table; o->name; o++) {
                 struct option l = { o->name, o->value ? required_argument : no_argument, NULL,
                                     o->letter };
 
                 g_array_append_val(longs, l);
-                g_string_append_c(shorts, o->letter);
-                if (o->value)
-                        g_string_append_c(shorts, ':');
+                if (o->letter > 127)
+                        continue;
+                g_string_append_printf(shorts, "%c%s", o->letter, o->value ? ":" : "");
         }
 }
 
@@ -125,7 +125,7 @@ static int parse_options(Adm *a, int argc, char **argv, bool *ret_end)
         g_autoptr(GString) shorts = g_string_new(NULL);
         int letter, r;
 
-        make_getopt(longs, shorts);
+        adm_getopt(adm_options(), longs, shorts);
         optind = 0; /* tgt-admin has us parse more than once */
         while ((letter = getopt_long(argc, argv, shorts->str,
                                      (const struct option *)(const void *)longs->data, NULL)) >=
@@ -210,7 +210,7 @@ static int check_allowed(Adm *a)
         for (const AdmOption *o = adm_options(); o->name; o++) {
                 g_autofree char *text = NULL;
 
-                if (!adm_value(a, o->letter) || strchr("LmodC", o->letter) ||
+                if (!adm_value(a, (char)o->letter) || strchr("LmodC", o->letter) ||
                     strchr(row->required, o->letter) || strchr(row->allowed, o->letter))
                         continue;
                 text = row->mode == ADM_PORTAL

@@ -92,12 +92,14 @@ const char *adm_missing(const AdmRow *row, char letter);
 
 typedef struct AdmOption {
         const char *name;
-        char letter;
+        int letter;        /* above 127: there is none, only a number */
         const char *value; /* NULL: takes none */
         const char *help;
 } AdmOption;
 const AdmOption *adm_options(void); /* ends with name NULL */
 void adm_help(GString *to);
+/* What getopt_long() needs of a table of options: struct option and the letters. */
+void adm_getopt(const AdmOption *table, GArray *longs, GString *shorts);
 
 /* Runs one command over ctl, whose connection is made when it is needed and stays. argv[0] is for
  * messages. tgt-admin runs its steps so. */

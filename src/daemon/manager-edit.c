@@ -78,6 +78,8 @@ void edit_free(Edit *e)
                 g_ptr_array_unref(e->diff);
         if (e->files)
                 g_ptr_array_unref(e->files);
+        if (e->hidden)
+                g_hash_table_unref(e->hidden);
         g_ptr_array_unref(e->result.changes);
         g_ptr_array_unref(e->result.details);
         g_ptr_array_unref(e->result.problems);
@@ -134,15 +136,6 @@ static void edit_over(Edit *e)
 
 /* ---- the two states -------------------------------------------------------------------------- */
 
-static Desired *globals_dup(const Desired *d)
-{
-        g_autoptr(GHashTable) none = g_hash_table_new(g_str_hash, g_str_equal);
-        Desired globals = *d;
-
-        globals.targets = none;
-        return desired_dup(&globals);
-}
-
 static void target_copy(Desired *to, const Desired *from, const char *name)
 {
         const TargetSpec *spec = g_hash_table_lookup(from->targets, name);
@@ -166,8 +159,8 @@ static void edit_copy(Edit *e)
                 return;
         }
         e->partial = true;
-        e->before = globals_dup(running);
-        e->after = globals_dup(running);
+        e->before = desired_globals_dup(running);
+        e->after = desired_globals_dup(running);
         for (char **name = e->targets; *name; name++) {
                 target_copy(e->before, running, *name);
                 target_copy(e->after, running, *name);
@@ -182,8 +175,11 @@ static void edit_keep_bad(Edit *e)
 
         g_hash_table_iter_init(&iter, e->manager->desired->targets);
         while (g_hash_table_iter_next(&iter, &name, NULL))
-                if (!g_hash_table_contains(e->after->targets, name) && config_is_bad(e->bad, name))
+                if (!g_hash_table_contains(e->after->targets, name) &&
+                    config_is_bad(e->bad, name)) {
                         target_copy(e->after, e->manager->desired, name);
+                        edit_kept(e, name);
+                }
 }
 
 /* Has been obeyed; a dump of what runs does not say it again. */
@@ -200,10 +196,10 @@ static void forget_replace(Desired *d)
 static void load_work(LoopJob *job)
 {
         Edit *e = CONTAINER_OF(job, Edit, job);
+        ConfigPaths paths = edit_paths(e);
         GPtrArray *problems = NULL;
 
-        e->job_result = config_load(&e->manager->paths, manager_check_param(), &e->after, &e->bad,
-                                    &problems);
+        e->job_result = config_load(&paths, manager_check_param(), &e->after, &e->bad, &problems);
         if (e->job_result < 0)
                 return;
         forget_replace(e->after);
@@ -223,6 +219,7 @@ static void load_done(LoopJob *job)
         else {
                 e->before = e->manager->desired;
                 edit_keep_bad(e);
+                edit_narrow(e);
         }
         edit_advance(e);
 }
@@ -327,8 +324,10 @@ static void edit_revert(Edit *e, GHashTable *refused)
         gpointer name;
 
         g_hash_table_iter_init(&iter, refused);
-        while (g_hash_table_iter_next(&iter, &name, NULL))
+        while (g_hash_table_iter_next(&iter, &name, NULL)) {
                 edit_reset_target(e, name);
+                edit_kept(e, name);
+        }
 }
 
 static int edit_prepare(Edit *e)
@@ -460,7 +459,7 @@ static int edit_check_stores(Edit *e)
                 edit_check_alias(e, u);
                 if (u->state != UNIT_AWAY)
                         continue;
-                if (e->kind == EDIT_CHANGE && !e->options.force)
+                if (e->kind == EDIT_CHANGE && !e->options.force && !e->options.absent)
                         return edit_fail(e, ERROR_BACKING_STORE,
                                          "%s (use force to add it all the same)", u->reason);
                 if (u->refused) {

@@ -363,9 +363,10 @@ struct Edit {
         LoopTask settled;
         LoopJob job;
         int job_result;
-        char *identities; /* text to append */
-        GPtrArray *files; /* FileChange* */
-        bool written;     /* they are */
+        char *identities;   /* text to append */
+        GHashTable *hidden; /* reload with revert: names of files in /run that go; or NULL */
+        GPtrArray *files;   /* FileChange* */
+        bool written;       /* they are */
 };
 
 Edit *edit_new(Manager *m, EditKind kind, const Caller *caller, const EditOptions *options,
@@ -396,6 +397,15 @@ Edit *batch_take(Manager *m);
 int batch_make(Edit *b);
 void batch_share_results(Edit *b);
 void batch_finish(Edit *b);
+
+/* ---- manager-reload.c ------------------------------------------------------------------------ */
+
+/* Where e's fragments are: without what is reverted. In a job. */
+ConfigPaths edit_paths(Edit *e);
+/* after has been loaded: what was not asked for stays as it is. */
+void edit_narrow(Edit *e);
+/* The target name stays as it runs, so its file in /run does too. */
+void edit_kept(Edit *e, const char *name);
 
 /* ---- manager-audit.c ------------------------------------------------------------------------- */
 

@@ -199,12 +199,24 @@ static bool globals_change(const Edit *e)
         return false;
 }
 
+static void plan_revert(Edit *e)
+{
+        GHashTableIter iter;
+        gpointer file;
+
+        g_hash_table_iter_init(&iter, e->hidden);
+        while (g_hash_table_iter_next(&iter, &file, NULL))
+                g_ptr_array_add(e->files, config_forget_file_change(e->manager->paths.run, file));
+}
+
 int edit_plan_persist(Edit *e)
 {
         GHashTableIter iter;
         gpointer name;
 
         e->files = g_ptr_array_new_with_free_func((GDestroyNotify)file_change_free);
+        if (e->hidden)
+                plan_revert(e);
         if (e->kind != EDIT_CHANGE)
                 return 0;
         g_hash_table_iter_init(&iter, e->planned);
@@ -221,7 +233,7 @@ int edit_plan_persist(Edit *e)
 
 static CommitLog *log_of(const Edit *e)
 {
-        return e->options.runtime ? e->manager->runtime_log : e->manager->state_log;
+        return e->options.runtime || e->hidden ? e->manager->runtime_log : e->manager->state_log;
 }
 
 int edit_persist(Edit *e)

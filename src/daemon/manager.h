@@ -15,6 +15,7 @@
  * job; the control thread never waits.
  *
  *   manager-edit.c    the queue and the states of one change
+ *   manager-reload.c  a reload of some targets, and of what was changed at runtime
  *   manager-audit.c   what the journal is told of it
  *   manager-verify.c  what the desired state alone does not show: conflicts, who is in the way
  *   manager-target.c  a target of the desired state -> what the workers are given

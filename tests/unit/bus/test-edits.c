@@ -353,6 +353,26 @@ static void test_discovery(Fixture *f, const void *data)
         fails(f, edit_remove_discovery_account, ERROR_NOT_FOUND);
 }
 
+static void test_replace(Fixture *f, const void *data)
+{
+        set_text(&f->edit.text,
+                 "<target " NAME ">\n<backing-store /srv/b>\nlun 4\n</backing-store>\n"
+                 "initiator-address ALL\n</target>\n");
+        succeeds(f, edit_replace_target);
+        g_assert_cmpuint(target(f)->luns->len, ==, 1);
+        g_assert_cmpuint(target(f)->names->len, ==, 0);
+        g_assert_nonnull(target_spec_find_lun(target(f), 4));
+        set_text(&f->edit.text, "<target iqn.2024-01.net.example:another>\n</target>\n");
+        fails(f, edit_replace_target, ERROR_INVALID);
+        set_text(&f->edit.text, "<target " NAME ">\nbogus 1\n</target>\n");
+        fails(f, edit_replace_target, ERROR_INVALID);
+        set_text(&f->edit.text, "<target " NAME ">\ndirect-store /srv/a\n</target>\n");
+        fails(f, edit_replace_target, ERROR_NOT_SUPPORTED);
+        set_text(&f->edit.text, "<target " NAME ">\n");
+        fails(f, edit_replace_target, ERROR_INVALID);
+        g_assert_nonnull(target_spec_find_lun(target(f), 4));
+}
+
 /* Accounts that are made first and bound later. */
 static void test_bound_accounts(Fixture *f, const void *data)
 {
@@ -468,6 +488,7 @@ int main(int argc, char **argv)
                 { "/edits/accounts", test_accounts },
                 { "/edits/account-round-trip", test_account_round_trip },
                 { "/edits/discovery", test_discovery },
+                { "/edits/replace", test_replace },
                 { "/edits/bound-accounts", test_bound_accounts },
                 { "/edits/portals", test_portals },
                 { "/edits/new-paths", test_new_paths },
