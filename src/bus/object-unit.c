@@ -28,6 +28,12 @@ TEXT_GETTER(get_product, product)
 TEXT_GETTER(get_revision, revision)
 TEXT_GETTER(get_naa, naa)
 
+GETTER(get_identity)
+{
+        return sd_bus_message_append(reply, "s",
+                                     unit_of(userdata)->spec->stgt_identity ? "stgt" : "generated");
+}
+
 GETTER(get_size)
 {
         return sd_bus_message_append(reply, "t", unit_of(userdata)->size);
@@ -136,6 +142,7 @@ const sd_bus_vtable unit_vtable[] = {
         SD_BUS_PROPERTY("SoftwareWriteProtect", "b", get_write_protected, 0, 0),
         SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Reason", "s", get_reason, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Identity", "s", get_identity, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ScsiId", "s", get_scsi_id, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Serial", "s", get_serial, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Vendor", "s", get_vendor, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

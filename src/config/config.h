@@ -106,7 +106,8 @@ typedef struct LunSpec {
         int la_lba, optimal_xfer_gran, optimal_xfer_len, rotation_rate; /* -1: not given */
         char *scsi_id, *scsi_sn, *vendor_id, *product_id, *product_rev;
         char *uuid, *naa;      /* ours; NULL: generated and recorded. naa: 32 lower-case digits */
-        bool stgt_identity;    /* identity stgt; verification turns it into scsi_id, scsi_sn, naa */
+        bool stgt_identity;    /* identity stgt; verification sets scsi_id, scsi_sn, naa by it */
+        uint32_t stgt_tid;     /* of the target, as stgt's designators have it */
         GPtrArray *mode_pages; /* char*, stgt's syntax, one for each page; may be empty */
         GPtrArray *deferred;   /* ConfigParam*: of params, with ${tid} or ${lun}; empty once
                                   verification has set them */

@@ -121,6 +121,7 @@ static const struct {
         F(STRING, uuid),
         F(STRING, naa),
         F(BOOL, stgt_identity),
+        F(INT, stgt_tid),
         F(STRINGS, mode_pages),
         F(U64, limits.iops),
         F(U64, limits.read_iops),

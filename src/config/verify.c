@@ -95,17 +95,33 @@ static void set_unless(char **field, char *value)
                 *field = value;
 }
 
-/* stgt derives everything from the two numbers; its NAA designator is its SCSI ID with all that is
- * no hexadecimal digit read as 0, so that the E of "IET" is in it. */
+/* stgt's NAA designator: its SCSI ID from the right, where what is no hexadecimal digit is read as
+ * 0, so that the E of "IET" is in it. */
+static char *stgt_naa(const char *scsi_id)
+{
+        char *naa = g_strnfill(32, '0');
+        size_t n = MIN(strlen(scsi_id), (size_t)32);
+
+        for (size_t i = 0; i < n; i++) {
+                char c = scsi_id[strlen(scsi_id) - 1 - i];
+
+                if (g_ascii_isxdigit(c))
+                        naa[31 - i] = g_ascii_tolower(c);
+        }
+        naa[0] = '6';
+        return naa;
+}
+
+/* stgt derives everything from the two numbers. */
 static void stgt_identity(LunSpec *l, uint32_t tid)
 {
         set_unless(&l->vendor_id, g_strdup("IET"));
         set_unless(&l->product_id, g_strdup("VIRTUAL-DISK"));
         set_unless(&l->product_rev, g_strdup("0001"));
-        set_unless(&l->scsi_id, g_strdup_printf("%04x%04x", tid, l->lun));
+        set_unless(&l->scsi_id, g_strdup_printf("IET     %04x%04x", tid, l->lun));
         set_unless(&l->scsi_sn, g_strdup_printf("beaf%u%u", tid, l->lun));
-        set_unless(&l->naa, g_strdup_printf("60000000000000000e000000%04x%04x", tid, l->lun));
-        l->stgt_identity = false;
+        set_unless(&l->naa, stgt_naa(l->scsi_id));
+        l->stgt_tid = tid;
 }
 
 static bool verify_lun(TargetSpec *t, LunSpec *l, GPtrArray *problems)

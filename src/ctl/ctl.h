@@ -53,6 +53,8 @@ int tgtctl_main(int argc, char **argv);
 /* Returns stgt's exit codes. */
 int tgtadm_main(int argc, char **argv);
 int tgt_admin_main(int argc, char **argv);
+int tgt_setup_lun_main(int argc, char **argv);
+int tgtimg_main(int argc, char **argv);
 
 /* json_decrefp() is jansson's. */
 #define _cleanup_json_ _cleanup_(json_decrefp)

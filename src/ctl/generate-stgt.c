@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ctl/generate.h"
 #include "ctl/tgt-admin.h"
+#include "ctl/tgt-setup-lun.h"
+#include "ctl/tgtimg.h"
 
 static void title(const char *upper, const char *name, GString *to)
 {
@@ -15,6 +17,16 @@ static void adm_title(GString *to)
 static void admin_title(GString *to)
 {
         title("TGT\\-ADMIN", "tgt\\-admin", to);
+}
+
+static void setup_title(GString *to)
+{
+        title("TGT\\-SETUP\\-LUN", "tgt\\-setup\\-lun", to);
+}
+
+static void img_title(GString *to)
+{
+        title("TGTIMG", "tgtimg", to);
 }
 
 static void adm_man_rows(GString *to)
@@ -62,19 +74,35 @@ static void admin_man_options(GString *to)
         man_options(admin_options(), to);
 }
 
+static void setup_man_options(GString *to)
+{
+        man_options(setup_options(), to);
+}
+
+static void img_man_options(GString *to)
+{
+        man_options(img_options(), to);
+}
+
+static void option_list(const char *name, const AdmOption *table, GString *to)
+{
+        g_string_append_printf(to, "        %s='", name);
+        for (const AdmOption *o = table; o->name; o++)
+                g_string_append_printf(to, "--%s ", o->name);
+        g_string_append(to, "'\n");
+}
+
 /* Assignments that bash and zsh both understand. */
 static void adm_completion(GString *to)
 {
         g_string_append(to, "        adm_modes='");
         for (int i = 0; i < _ADM_MODE_MAX; i++)
                 g_string_append_printf(to, "%s ", adm_mode_names[i]);
-        g_string_append(to, "'\n        adm_options='");
-        for (const AdmOption *o = adm_options(); o->name; o++)
-                g_string_append_printf(to, "--%s ", o->name);
-        g_string_append(to, "'\n        admin_options='");
-        for (const AdmOption *o = admin_options(); o->name; o++)
-                g_string_append_printf(to, "--%s ", o->name);
         g_string_append(to, "'\n");
+        option_list("adm_options", adm_options(), to);
+        option_list("admin_options", admin_options(), to);
+        option_list("setup_options", setup_options(), to);
+        option_list("img_options", img_options(), to);
         for (int mode = 0; mode < _ADM_MODE_MAX; mode++) {
                 g_string_append_printf(to, "        adm_ops[%s]='", adm_mode_names[mode]);
                 for (const AdmRow *r = adm_rows(); r->run; r++)
@@ -88,6 +116,10 @@ const Mark stgt_marks[] = {
         { "@ADM_TITLE@", adm_title },
         { "@ADMIN_TITLE@", admin_title },
         { "@ADMIN_OPTIONS@", admin_man_options },
+        { "@SETUP_TITLE@", setup_title },
+        { "@SETUP_OPTIONS@", setup_man_options },
+        { "@IMG_TITLE@", img_title },
+        { "@IMG_OPTIONS@", img_man_options },
         { "@ADM_ROWS@", adm_man_rows },
         { "@ADM_OPTIONS@", adm_man_options },
         { "@ADM_COMPLETION@", adm_completion },

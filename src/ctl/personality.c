@@ -5,6 +5,8 @@ static const Personality table[] = {
         { "tgtctl", tgtctl_main, "Control the SCSI target daemon" },
         { "tgtadm", tgtadm_main, "Control the SCSI target daemon with the commands of stgt" },
         { "tgt-admin", tgt_admin_main, "Configure the SCSI target daemon from a file" },
+        { "tgt-setup-lun", tgt_setup_lun_main, "Make a target with one LUN" },
+        { "tgtimg", tgtimg_main, "Make files for backing stores" },
         { NULL },
 };
 

@@ -28,7 +28,7 @@ static const char *read_value(const char *p, GString *value)
                         g_string_append_c(value, *++p);
                         continue;
                 }
-                if (*p == ',' && (!p[1] || begins_setting(p + 1)))
+                if (*p == ',' && (!p[1] || p[1] == ',' || begins_setting(p + 1)))
                         break;
                 g_string_append_c(value, *p);
         }
@@ -51,13 +51,15 @@ int adm_read_params(Adm *a, const char *text)
                 g_autofree char *name = NULL;
                 const char *equals;
 
+                if (*p == ',') { /* scripts add them without looking whether something follows */
+                        p++;
+                        continue;
+                }
                 if (!begins_setting(p))
                         return adm_failf(a, "invalid request", "%s: NAME=VALUE expected", p);
                 equals = strchr(p, '=');
                 name = g_strndup(p, (size_t)(equals - p));
                 p = read_value(equals + 1, value);
-                if (*p == ',')
-                        p++;
                 add_setting(a, name, value->str);
         }
         return ADM_OK;

@@ -110,8 +110,11 @@ static void append_unit(const json_t *unit, GString *to)
                 .thin = json_is_true(json_object_get(unit, "Thin")),
         };
 
-        (void)g_snprintf(l.id, sizeof(l.id), "%-8s%s", json_text(unit, "Vendor"),
-                         json_text(unit, "ScsiId"));
+        /* the designator as initiators see it */
+        (void)g_snprintf(
+                l.id, sizeof(l.id), "%-*s%s", STREQ(json_text(unit, "Identity"), "stgt") ? 0 : 8,
+                STREQ(json_text(unit, "Identity"), "stgt") ? "" : json_text(unit, "Vendor"),
+                json_text(unit, "ScsiId"));
         append_lun(&l, to);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/identity.h"
 
+#include "base/bytes.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/random.h>
@@ -350,6 +352,8 @@ int identities_resolve(Identities *i, const char *key, const LunSpec *l, LuIdent
                   sizeof(ret->product));
         g_strlcpy(ret->revision, l->product_rev ? l->product_rev : DEFAULT_REVISION,
                   sizeof(ret->revision));
+        ret->stgt = l->stgt_identity;
+        put_be64(ret->naa_local, UINT64_C(3) << 60 | (uint64_t)l->stgt_tid << 32 | l->lun);
         if (l->naa)
                 return hex_parse(l->naa, ret->naa, 16);
         /* a fail-over pair that sets scsi_id alone, as stgt's resource agent does, means one disk:

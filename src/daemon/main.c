@@ -270,10 +270,25 @@ static void prepare_process(void)
         }
 }
 
+/* For init scripts that were written for stgt; whoever has systemd needs none. */
+static int write_pid(const char *path)
+{
+        g_autofree char *text = g_strdup_printf("%ld\n", (long)getpid());
+        g_autoptr(GError) error = NULL;
+
+        if (!path ||
+            g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0644, &error))
+                return 0;
+        log_error("--pid-file: %s", error->message);
+        return -EIO;
+}
+
 static int daemon_open(Daemon *d)
 {
-        int r;
+        int r = write_pid(d->options.pid_file);
 
+        if (r < 0)
+                return r;
         r = sockets_passed(&d->passed);
         if (r < 0)
                 return r;
@@ -301,6 +316,8 @@ static void daemon_close(Daemon *d)
                 loop_timer_cancel(event_loop(d->loop), &d->status_timer);
         d->manager = manager_free(d->manager);
         passed_sockets_clear(&d->passed);
+        if (d->options.pid_file)
+                (void)unlink(d->options.pid_file);
         if (d->control_lock >= 0)
                 (void)unlink(d->options.control_socket);
         safe_close(d->control_lock);

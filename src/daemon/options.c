@@ -14,12 +14,18 @@
 #define WORKERS_MAX 64
 #define SPIN_MAX 10000
 #define CONTROL_PORT_MAX INT16_MAX
+/* below the directories of the first instance: another one shares nothing with it */
+#define INSTANCE "instance.%d"
 
 typedef struct Given {
         char *config_dir, *state_dir, *runtime_dir, *bus, *control_socket, *opener;
         char **portals, **rest;
+        char **iscsi, *iser, *pid_file;
+        int threads;
+        gboolean foreground, no_daemon;
         int workers, spin, control_port;
-        gboolean debug, version;
+        bool debug;
+        gboolean version;
 } Given;
 
 static int complain(const char *format, const char *what)
@@ -31,8 +37,23 @@ static int complain(const char *format, const char *what)
         return -EINVAL;
 }
 
+/* stgt's takes 0 or 1; without a value it is on. */
+static gboolean take_debug(const char *name, const char *value, gpointer data, GError **error)
+{
+        Given *g = data;
+
+        if (value && !STREQ(value, "0") && !STREQ(value, "1")) {
+                g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                            "%s %s: 0 or 1 expected", name, value);
+                return FALSE;
+        }
+        g->debug = !value || *value == '1';
+        return TRUE;
+}
+
 static int parse_given(Given *g, int argc, char **argv)
 {
+        GOptionGroup *group;
         GOptionEntry entries[] = {
                 { "config-dir", 0, 0, G_OPTION_ARG_FILENAME, &g->config_dir,
                   "Read targets.conf and targets.d from DIR (" CONFIG_DIR ")", "DIR" },
@@ -54,7 +75,20 @@ static int parse_given(Given *g, int argc, char **argv)
                   "Threads that serve initiators (one per core)", "N" },
                 { "spin", 0, 0, G_OPTION_ARG_INT, &g->spin,
                   "Poll so long before a thread sleeps: latency for processor time (0)", "USEC" },
-                { "debug", 'd', 0, G_OPTION_ARG_NONE, &g->debug, "Log more", NULL },
+                { "debug", 'd', G_OPTION_FLAG_OPTIONAL_ARG, G_OPTION_ARG_CALLBACK,
+                  (gpointer)take_debug, "Log more", "0|1" },
+                { "iscsi", 0, 0, G_OPTION_ARG_STRING_ARRAY, &g->iscsi,
+                  "As --portal, in the words of stgt", "portal=ADDR[:PORT],..." },
+                { "iser", 0, 0, G_OPTION_ARG_STRING, &g->iser, "Not supported by this build",
+                  "..." },
+                { "pid-file", 'p', 0, G_OPTION_ARG_FILENAME, &g->pid_file,
+                  "Write the process id into FILE", "FILE" },
+                { "foreground", 'f', 0, G_OPTION_ARG_NONE, &g->foreground,
+                  "Taken for stgt's sake: it always is", NULL },
+                { "nodaemonize", 'D', 0, G_OPTION_ARG_NONE, &g->no_daemon,
+                  "Taken for stgt's sake: as --foreground", NULL },
+                { "nr_iothreads", 't', 0, G_OPTION_ARG_INT, &g->threads,
+                  "Taken for stgt's sake, and without effect; see --workers", "N" },
                 { "version", 0, 0, G_OPTION_ARG_NONE, &g->version, "Print the version", NULL },
                 { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &g->rest, NULL, NULL },
                 { NULL }
@@ -65,7 +99,9 @@ static int parse_given(Given *g, int argc, char **argv)
 
         g_option_context_set_summary(context, "Serves SCSI logical units over iSCSI, in the "
                                               "foreground; see tgtd(8).");
-        g_option_context_add_main_entries(context, entries, NULL);
+        group = g_option_group_new("tgtd", NULL, NULL, g, NULL); /* g: for take_debug() */
+        g_option_group_add_entries(group, entries);
+        g_option_context_set_main_group(context, group);
         if (!g_option_context_parse_strv(context, &copy, &error))
                 return complain("%s", error->message);
         if (g->rest)
@@ -73,18 +109,53 @@ static int parse_given(Given *g, int argc, char **argv)
         return 0;
 }
 
+static int take_portal(const char *option, const char *text, Options *o)
+{
+        SockAddr *address = &o->portals[o->n_portals];
+        g_autofree char *whole = g_strconcat(option, text, NULL);
+
+        if (sockaddr_parse(text, 3260, true, address) < 0)
+                return complain("%s: expected ADDR, ADDR:PORT, [ADDR6]:PORT or :PORT; names are "
+                                "not looked up",
+                                whole);
+        o->n_portals++;
+        return 0;
+}
+
+/* "portal=ADDR,portal=ADDR,nop_interval=0" of stgt */
+static int take_iscsi(const char *text, Options *o)
+{
+        g_auto(GStrv) words = g_strsplit(text, ",", -1);
+
+        o->portals = g_renew(SockAddr, o->portals, o->n_portals + g_strv_length(words) + 1);
+        for (char **w = words; *w; w++) {
+                if (g_str_has_prefix(*w, "portal=")) {
+                        int r = take_portal("--iscsi portal=", *w + strlen("portal="), o);
+
+                        if (r < 0)
+                                return r;
+                } else if (!STREQ(*w, "nop_interval=0") && !g_str_has_prefix(*w, "nop_count=")) {
+                        return complain("--iscsi %s: expected portal=ADDR[:PORT]; nop_interval and "
+                                        "nop_count are set for each target, see targets.conf(5)",
+                                        *w);
+                }
+        }
+        return 0;
+}
+
 static int take_portals(const Given *g, Options *o)
 {
         size_t n = g->portals ? g_strv_length(g->portals) : 0;
+        int r = 0;
 
-        o->portals = g_new0(SockAddr, MAX(n, (size_t)1));
-        for (; o->n_portals < n; o->n_portals++)
-                if (sockaddr_parse(g->portals[o->n_portals], 3260, true,
-                                   &o->portals[o->n_portals]) < 0)
-                        return complain("--portal=%s: expected ADDR, ADDR:PORT, [ADDR6]:PORT or "
-                                        ":PORT; names are not looked up",
-                                        g->portals[o->n_portals]);
-        return 0;
+        if (g->iser)
+                return complain("--iser %s: not supported by this build", g->iser);
+        o->portals = g_new0(SockAddr, n + 1);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = take_portal("--portal=", g->portals[i], o);
+        for (char **i = g->iscsi; i && *i && r >= 0; i++)
+                r = take_iscsi(*i, o);
+        return r;
 }
 
 static int take_bus(const Given *g, Options *o)
@@ -112,13 +183,22 @@ static int take_numbers(const Given *g, Options *o)
         return 0;
 }
 
-static char *or_default(const char *given, const char *environment, const char *otherwise)
+/* otherwise: newly allocated, taken */
+static char *or_default(const char *given, const char *environment, char *otherwise)
 {
+        g_autofree char *owned = otherwise;
         const char *set = g_getenv(environment);
 
         if (given)
                 return g_canonicalize_filename(given, NULL);
-        return g_strdup(set && *set ? set : otherwise);
+        return set && *set ? g_strdup(set) : TAKE_PTR(owned);
+}
+
+static char *instance_dir(const Given *g, const char *dir)
+{
+        if (g->control_port == 0)
+                return g_strdup(dir);
+        return g_strdup_printf("%s/" INSTANCE, dir, g->control_port);
 }
 
 /* Someone who keeps the state elsewhere runs an instance of his own: it has nothing to do with
@@ -127,31 +207,35 @@ static char *default_runtime_dir(const Given *g, const Options *o)
 {
         if (g->state_dir && !g_getenv("RUNTIME_DIRECTORY"))
                 return g_build_filename(o->state_dir, "run", NULL);
-        return g_strdup(RUNTIME_DIR);
+        return instance_dir(g, RUNTIME_DIR);
 }
 
+/* Where tgtctl and tgtadm look for it. */
 static char *default_control_socket(const Given *g, const Options *o)
 {
         const char *prefix = g_getenv("TGT_IPC_SOCKET");
+        bool elsewhere = g->runtime_dir || g->state_dir || g_getenv("RUNTIME_DIRECTORY");
 
         if (prefix && *prefix)
                 return g_strdup_printf("%s.%d", prefix, g->control_port);
         if (g->control_port > 0)
-                return g_strdup_printf("%s/control.%d", o->runtime_dir, g->control_port);
+                return g_strdup_printf("%s/control.%d", elsewhere ? o->runtime_dir : RUNTIME_DIR,
+                                       g->control_port);
         return g_build_filename(o->runtime_dir, "control", NULL);
 }
 
 static void take_paths(const Given *g, Options *o)
 {
-        g_autofree char *runtime = NULL;
-
         /* not named: the vendor's fragments in /usr count too */
-        o->config_dir = g->config_dir ? g_canonicalize_filename(g->config_dir, NULL) : NULL;
-        o->state_dir = or_default(g->state_dir, "STATE_DIRECTORY", STATE_DIR);
-        runtime = default_runtime_dir(g, o);
-        o->runtime_dir = or_default(g->runtime_dir, "RUNTIME_DIRECTORY", runtime);
+        if (g->config_dir)
+                o->config_dir = g_canonicalize_filename(g->config_dir, NULL);
+        else if (g->control_port > 0)
+                o->config_dir = instance_dir(g, CONFIG_DIR);
+        o->state_dir = or_default(g->state_dir, "STATE_DIRECTORY", instance_dir(g, STATE_DIR));
+        o->runtime_dir = or_default(g->runtime_dir, "RUNTIME_DIRECTORY", default_runtime_dir(g, o));
         o->control_socket =
                 g->control_socket ? g_strdup(g->control_socket) : default_control_socket(g, o);
+        o->pid_file = g_strdup(g->pid_file);
         if (!g->opener || !STREQ(g->opener, "none"))
                 o->opener_socket = g_strdup(g->opener ? g->opener : OPEN_SOCKET_PATH);
 }
@@ -164,6 +248,9 @@ static void given_clear(Given *g)
         g_free(g->bus);
         g_free(g->control_socket);
         g_free(g->opener);
+        g_free(g->iser);
+        g_free(g->pid_file);
+        g_strfreev(g->iscsi);
         g_strfreev(g->portals);
         g_strfreev(g->rest);
 }
@@ -198,6 +285,7 @@ void options_clear(Options *o)
         g_free(o->runtime_dir);
         g_free(o->bus);
         g_free(o->control_socket);
+        g_free(o->pid_file);
         g_free(o->opener_socket);
         g_free(o->portals);
         *o = (Options){ 0 };

@@ -11,6 +11,7 @@ typedef struct Options {
         char *bus; /* NULL: none */
         char *control_socket;
         char *opener_socket;
+        char *pid_file; /* NULL: none */
         SockAddr *portals;
         size_t n_portals;
         unsigned workers;

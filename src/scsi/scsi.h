@@ -297,6 +297,8 @@ typedef struct LuIdentity {
         char serial[37];  /* unit serial number */
         char scsi_id[37]; /* T10 vendor id designator, without the vendor */
         char vendor[9], product[17], revision[5];
+        bool stgt;            /* laid out as stgt does, to the byte: scsi_id with its vendor */
+        uint8_t naa_local[8]; /* then also NAA 3 */
 } LuIdentity;
 
 typedef enum LuThin { LU_THICK, LU_THIN } LuThin;

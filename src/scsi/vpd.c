@@ -3,7 +3,8 @@
 
 /* Vital product data of direct access block devices (SPC-4 7.8, SBC-3 6.6). */
 
-#define LONG_PAGE 0x3c /* B0, B1 and 86: SBC-3 and SPC-4 fix the length */
+#define STGT_ID_LENGTH 36 /* of its serial numbers and T10 designators */
+#define LONG_PAGE 0x3c    /* B0, B1 and 86: SBC-3 and SPC-4 fix the length */
 
 static void emit_supported(const Task *task, Writer *w)
 {
@@ -13,9 +14,12 @@ static void emit_supported(const Task *task, Writer *w)
 
 static void emit_serial(const Task *task, Writer *w)
 {
-        const char *serial = task->slot->lu->config.identity.serial;
+        const LuIdentity *id = &task->slot->lu->config.identity;
+        size_t n = strlen(id->serial);
 
-        write_bytes(w, serial, strlen(serial));
+        if (id->stgt)
+                write_fill(w, ' ', STGT_ID_LENGTH - n);
+        write_bytes(w, id->serial, n);
 }
 
 /* ---- 83h device identification (SPC-4 7.8.6) ------------------------------------------------ */
@@ -59,9 +63,19 @@ static void emit_identification(const Task *task, Writer *w)
         uint8_t t10[8 + sizeof(id->scsi_id)], uuid[18] = { 0x10 }, port[4] = {};
         Writer v = WRITER(t10, sizeof(t10));
 
-        write_ascii(&v, id->vendor, 8);
-        write_bytes(&v, id->scsi_id, strlen(id->scsi_id));
-        designator(w, task, CODE_ASCII, ASSOC_UNIT, DESIGNATOR_T10, t10, writer_stored(&v), 0);
+        if (id->stgt) {
+                size_t n = strlen(id->scsi_id);
+
+                designator(w, task, CODE_ASCII, ASSOC_UNIT, DESIGNATOR_T10, id->scsi_id, n,
+                           STGT_ID_LENGTH - n);
+                designator(w, task, CODE_BINARY, ASSOC_UNIT, DESIGNATOR_NAA, id->naa_local,
+                           sizeof(id->naa_local), 0);
+        } else {
+                write_ascii(&v, id->vendor, 8);
+                write_bytes(&v, id->scsi_id, strlen(id->scsi_id));
+                designator(w, task, CODE_ASCII, ASSOC_UNIT, DESIGNATOR_T10, t10, writer_stored(&v),
+                           0);
+        }
         designator(w, task, CODE_BINARY, ASSOC_UNIT, DESIGNATOR_NAA, id->naa, sizeof(id->naa), 0);
         memcpy(uuid + 2, id->uuid, sizeof(id->uuid));
         designator(w, task, CODE_BINARY, ASSOC_UNIT, DESIGNATOR_UUID, uuid, sizeof(uuid), 0);

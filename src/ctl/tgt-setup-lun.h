@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "ctl/tgtadm.h"
+
+const AdmOption *setup_options(void); /* ends with name NULL */
