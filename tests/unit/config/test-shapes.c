@@ -23,7 +23,7 @@ static void test_wiki(void)
 
         g_assert_cmpuint(g_hash_table_size(l.bad), ==, 0);
         g_assert_cmpstr(u->path, ==, "/dev/sdb");
-        g_assert_cmpstr(u->scsi_id, ==, "IET     00010001");
+        g_assert_cmpstr(u->scsi_id, ==, "00010001");
         g_assert_cmpstr(u->vendor_id, ==, "XTG");
         g_assert_cmpstr(u->bs_type, ==, "rdwr");
         g_assert_true(u->write_cache && u->online && !u->readonly);
@@ -371,7 +371,7 @@ static void test_stgt_identity(void)
         assert_messages(&l, "");
         g_assert_cmpstr(u->vendor_id, ==, "IET");
         g_assert_cmpstr(u->product_id, ==, "VIRTUAL-DISK");
-        g_assert_cmpstr(u->scsi_id, ==, "00010001");
+        g_assert_cmpstr(u->scsi_id, ==, "IET     00010001");
         g_assert_cmpstr(u->scsi_sn, ==, "beaf11");
         g_assert_cmpstr(u->naa, ==, "60000000000000000e00000000010001");
         u = lun(&l, A, 11);
