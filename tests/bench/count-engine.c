@@ -25,7 +25,7 @@ typedef struct Count {
 
 static uint8_t payload[256 * KIB];
 
-#define COUNTED __attribute__((noinline, noclone, noipa))
+#define COUNTED __attribute__((noinline))
 
 /* A barrier after the call, or it would be a jump, and the function left before it was entered. */
 #define STAY __asm__ volatile("" ::: "memory")

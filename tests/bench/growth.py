@@ -18,6 +18,7 @@ import tgt  # noqa: E402
 
 FLOOD_MIB = 4  # of a flood that may pass beside a command of another connection, on average,
 FLOOD_MIB_P99 = 32  # and beside all but one in a hundred
+HANGING = 'fault\n  bsopts "store=ram;hang=read"'  # what a fragment says after bs-type
 SESSION_KIB = 16  # of memory that a silent session may take
 THREADS = 32  # fewer, however many units: workers, control, some that run jobs
 
@@ -75,7 +76,7 @@ def silent(server, target, n, seconds):
         return {"kib": kib, "cpu_percent": percent, "answered": many.answered}
 
 
-def beside(server, target, hung, rounds, n=32):
+def beside(server, target, hung, rounds, n=32, seconds=0.5):
     """{"alone", "beside": results} of a load on target, without and with n commands of hung, another
     target's name, that get no answer; in turn."""
     runs = {"alone": [], "beside": []}
@@ -87,8 +88,12 @@ def beside(server, target, hung, rounds, n=32):
                     stack.callback(raw.close)
                     for i in range(n):
                         raw.command(struct.pack(">BBIBHB", 0x28, 0, i * 8, 0, 8, 0), read=4096)
-                results.append(b.load(server, target, depth=32, bs="4K", time="500ms",
-                                      warmup="100ms"))
+                results.append(b.load(server, target, depth=32, bs="4K", warmup="100ms",
+                                      time=f"{int(seconds * 1000)}ms"))
+                if kind == "beside":
+                    raw.sock.settimeout(0.1)
+                    with contextlib.suppress(TimeoutError):
+                        raise AssertionError(f"it does not hang: {raw.receive().bhs.hex()}")
     return runs
 
 

@@ -14,13 +14,16 @@ import proc  # noqa: E402
 import tgt  # noqa: E402
 from rawiscsi import Raw  # noqa: E402
 
-TARGET = benchlib.PREFIX + "ram"
 
 
-def daemon(directory, *args, directive=""):
-    text = (f"<target {TARGET}>\n  <backing-store NONE>\n    bs-type ram\n    size 256M\n"
-            f"  </backing-store>\n  initiator-address ALL\n  {directive}\n</target>\n")
-    return tgt.Daemon(directory, {"ram.conf": text}, args=args)
+def target(name, store="ram", directive=""):
+    return (f"<target {benchlib.PREFIX}{name}>\n  <backing-store NONE>\n    bs-type {store}\n"
+            f"    size 256M\n  </backing-store>\n  initiator-address ALL\n  {directive}\n</target>\n")
+
+
+def daemon(directory, *args, directive="", more=""):
+    return tgt.Daemon(directory, {"bench.conf": target("ram", directive=directive) + more},
+                      args=args)
 
 
 def test_ten_thousand_targets():
@@ -40,7 +43,7 @@ def test_ten_thousand_targets():
 
 def test_silent_sessions():
     with tgt.scratch() as d, daemon(d) as server:
-        figures = growth.silent(server, TARGET, 1000, 3)
+        figures = growth.silent(server, benchlib.PREFIX + "ram", 1000, 3)
         print(f"# {figures}")
         assert figures["cpu_percent"] < 0.1
         assert figures["kib"] <= growth.SESSION_KIB
@@ -49,7 +52,7 @@ def test_silent_sessions():
 def test_silent_sessions_that_are_asked():
     """NOPs five times as often as in the figure of tests/bench/scale, at no more than twice the cost."""
     with tgt.scratch() as d, daemon(d, directive="nop_interval 1") as server:
-        figures = growth.silent(server, TARGET, 1000, 4)
+        figures = growth.silent(server, benchlib.PREFIX + "ram", 1000, 4)
         print(f"# {figures}")
         assert figures["answered"] > 3000
         assert figures["cpu_percent"] < 5 * 0.5 * 2
@@ -92,6 +95,15 @@ def test_flood_does_not_starve_others():
             mib, p99 = (benchlib.median(rounds, k) for k in ("mib_per_command", "mib_p99"))
             print(f"# read {read} %: {mib:.1f} MiB of the flood beside each command, p99 {p99:.1f}")
             assert mib <= growth.FLOOD_MIB and p99 <= growth.FLOOD_MIB_P99
+
+
+def test_hanging_store_does_not_slow_others():
+    with tgt.scratch() as d, daemon(d, more=target("hung", growth.HANGING)) as server:
+        benchlib.fill(server, "ram")
+        runs = growth.beside(server, "ram", benchlib.PREFIX + "hung", 4, seconds=0.3)
+        ratio = benchlib.Ratio(runs["beside"], runs["alone"], "iops")
+        print(f"# IOPS beside a store that hangs: {ratio} of those without")
+        assert ratio.high > 0.7
 
 
 tgt.main()
