@@ -447,8 +447,8 @@ def test_json_is_valid_everywhere():
     with served() as d:
         for argv in (["status"], ["status", DISK], ["list"], ["list", "luns"], ["list", "sessions"],
                      ["list", "portals"], ["list", "accounts"], ["show"], ["show", DISK],
-                     ["sessions"], ["dump"], ["reload"], ["account", "list"],
-                     ["allow", DISK, "192.0.2.1", "192.0.2.2"], ["unit", "refresh", "disk/1"],
+                     ["sessions"], ["dump"], ["reload"], ["account", "list"], ["stats"], ["stats", "disk/1"],
+                     ["top"], ["allow", DISK, "192.0.2.1", "192.0.2.2"], ["unit", "refresh", "disk/1"],
                      ["delete", DISK]):
             pretty, out = ctl(d, *argv, "--json", "--dry-run" if argv[0] == "delete" else "--quiet"), None
             if pretty.out:
@@ -562,11 +562,13 @@ def test_read_only_verbs_never_start_the_daemon():
         started = os.path.join(d, "started")
         env = {"DBUS_SYSTEM_BUS_ADDRESS": address}
         for argv in (["status"], ["list"], ["list", "luns"], ["show"], ["show", DISK], ["sessions"],
-                     ["dump"], ["monitor"], ["account", "list"], ["list", "sessions"]):
+                     ["dump"], ["monitor"], ["account", "list"], ["list", "sessions"], ["stats"], ["top"]):
             r = ctl(None, "--config-dir", d, *argv, env=env, code=NOT_RUNNING) if argv[0] in \
                 ("status", "list") else ctl(None, *argv, env=env, code=NOT_RUNNING)
             assert "systemctl start tgtd.service" in r.err, r
             assert not os.path.exists(started), argv
+        assert "tgt_up 0\n" in ctl(None, "metrics", env=env, code=NOT_RUNNING).out
+        assert not os.path.exists(started)
         # one that changes something does
         ctl(None, "create", DISK, env=env, code=NOT_RUNNING)
         assert os.path.exists(started)
@@ -714,7 +716,7 @@ def test_bash_completion():
                                stderr=subprocess.PIPE, check=True, timeout=60)
             assert not p.stderr, p.stderr
             return p.stdout.split()
-        assert complete("sta") == ["status"]
+        assert complete("statu") == ["status"] and set(complete("stat")) == {"stats", "status"}
         assert set(complete("re")) == {"reload", "remove-lun"}
         assert set(complete("account", "")) == {"add", "list", "remove"}
         assert "disk" in complete(at, "status", "")
@@ -733,7 +735,7 @@ def test_bash_completion_as_typed():
     script = os.path.join(tgt.BUILD, "src", "ctl", "completion", "tgtctl")
     with served() as d:
         socket = os.path.join(d.runtime, "control")
-        for typed, shown in (("tgtctl sta", "tgtctl status "),
+        for typed, shown in (("tgtctl statu", "tgtctl status "),
                              ("tgtctl add-lun --write-cache=of", "tgtctl add-lun --write-cache=off "),
                              (f"tgtctl -C 0 status --socket={socket} {DISK[:-3]}", f" {DISK} "),
                              ("tgtctl account rem", "tgtctl account remove ")):
