@@ -278,14 +278,29 @@ static ItlStats *find_stats(ItlStats *stats, size_t n, uint16_t lun)
         return NULL;
 }
 
+static size_t first_itl(const ScsiNexus *nexus, uint32_t lun)
+{
+        size_t low = 0, high = nexus->n_itls;
+
+        while (low < high) {
+                size_t mid = (low + high) / 2;
+
+                if (nexus->itls[mid].lun < lun)
+                        low = mid + 1;
+                else
+                        high = mid;
+        }
+        return low;
+}
+
 size_t scsi_nexus_stats(const ScsiNexus *nexus, uint32_t first, ItlStats *ret, size_t max)
 {
         size_t n = 0;
 
-        for (size_t i = 0; i < nexus->n_itls && n < max; i++) {
+        for (size_t i = first_itl(nexus, first); i < nexus->n_itls && n < max; i++) {
                 const Itl *itl = &nexus->itls[i];
 
-                if (itl->slot && itl->lun >= first)
+                if (itl->slot)
                         ret[n++] = (ItlStats){ .lun = itl->lun, .done = itl->counters };
         }
         LIST_FOREACH (task, &nexus->tasks, Task, nexus_link) {
