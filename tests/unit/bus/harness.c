@@ -275,3 +275,18 @@ TestBus *test_bus_free(TestBus *b)
         g_free(b);
         return NULL;
 }
+
+char *harness_unit_path(sd_bus *bus)
+{
+        sd_bus_message *m =
+                call(bus, "/org/tgt1", IFACE_MANAGER, "ListLogicalUnits", NULL, "su", "", 0);
+        const char *uuid, *path;
+        char *copy;
+
+        g_assert_cmpint(sd_bus_message_enter_container(m, 'a', "(sosssstua(sq))"), >, 0);
+        g_assert_cmpint(sd_bus_message_enter_container(m, 'r', "sosssstua(sq)"), >, 0);
+        g_assert_cmpint(sd_bus_message_read(m, "so", &uuid, &path), >, 0);
+        copy = g_strdup(path);
+        sd_bus_message_unref(m);
+        return copy;
+}

@@ -50,6 +50,9 @@ TestBus *test_bus_free(TestBus *b);
 void test_bus_stop(TestBus *b);
 void test_bus_start(TestBus *b);
 
+/* The object of the first unit there is; newly allocated. */
+char *harness_unit_path(sd_bus *bus);
+
 /* Calls a method; returns the reply, or NULL with *error_name (if not NULL) set to a new string. */
 sd_bus_message *call(sd_bus *bus, const char *path, const char *interface, const char *member,
                      char **error_name, const char *types, ...);

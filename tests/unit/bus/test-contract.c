@@ -124,21 +124,6 @@ static char *describe(GDBusInterfaceInfo *info)
         return g_strjoinv("\n", (char **)lines->pdata);
 }
 
-static char *unit_path(sd_bus *bus)
-{
-        sd_bus_message *m =
-                call(bus, "/org/tgt1", IFACE_MANAGER, "ListLogicalUnits", NULL, "su", "", 0);
-        const char *uuid, *path;
-        char *copy;
-
-        g_assert_cmpint(sd_bus_message_enter_container(m, 'a', "(sosssstua(sq))"), >, 0);
-        g_assert_cmpint(sd_bus_message_enter_container(m, 'r', "sosssstua(sq)"), >, 0);
-        g_assert_cmpint(sd_bus_message_read(m, "so", &uuid, &path), >, 0);
-        copy = g_strdup(path);
-        sd_bus_message_unref(m);
-        return copy;
-}
-
 static void test_introspection(void)
 {
         sd_bus *bus = harness_peer(harness);
@@ -146,7 +131,7 @@ static void test_introspection(void)
         for (size_t i = 0; i < ELEMENTSOF(objects); i++) {
                 const char *interface = objects[i].interface;
                 g_autofree char *path =
-                        objects[i].path ? g_strdup(objects[i].path) : unit_path(bus);
+                        objects[i].path ? g_strdup(objects[i].path) : harness_unit_path(bus);
                 GDBusInterfaceInfo *a = written(interface), *b = running(bus, path, interface);
                 g_autofree char *x = describe(a), *y = describe(b);
 
@@ -179,7 +164,7 @@ static void test_table(void)
 
         for (size_t i = 0; i < ELEMENTSOF(objects); i++) {
                 g_autofree char *path =
-                        objects[i].path ? g_strdup(objects[i].path) : unit_path(bus);
+                        objects[i].path ? g_strdup(objects[i].path) : harness_unit_path(bus);
                 GDBusInterfaceInfo *info = running(bus, path, objects[i].interface);
 
                 for (GDBusMethodInfo **m = info->methods; m && *m; m++)
