@@ -139,8 +139,9 @@ static int read_configuration(RbdCluster *c, StoreError *ret)
         return r < 0 ? connect_error(c, r, ret) : 0;
 }
 
-/* What librados waits for at most applies to monitors only: a request for data is never given up
- * here, since it could still be carried out after whatever came instead of it.
+/* What librados waits for at most applies to monitors only, whatever the configuration says: a
+ * request for data is never given up, since it could still be carried out after whatever came
+ * instead of it.
  *
  * librbd's cache would be lost with this process, while initiators, which live on, take what was
  * acknowledged for written: it is off, unless a pool's or an image's own configuration says
@@ -150,10 +151,9 @@ static int set_defaults(RbdCluster *c, StoreError *ret)
         static const struct {
                 const char *key, *value;
         } rows[] = {
-                { "rbd_cache", "false" },
-                { "rbd_non_blocking_aio", "true" },
-                { "client_mount_timeout", "30" },
-                { "rados_mon_op_timeout", "30" },
+                { "rbd_cache", "false" },         { "rbd_non_blocking_aio", "true" },
+                { "client_mount_timeout", "30" }, { "rados_mon_op_timeout", "30" },
+                { "rados_osd_op_timeout", "0" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -407,6 +407,8 @@ static int open_error(const Opening *o, int r, StoreError *ret)
                                    "capabilities mon 'profile rbd' osd 'profile rbd pool=%s'",
                                    *o->spec.id ? o->spec.id : "admin", n->pool, n->space, slash,
                                    n->image, n->pool);
+        case -ETIMEDOUT:
+                return store_error(ret, -ENODEV, "the cluster does not answer; it is tried again");
         case -ESHUTDOWN: /* what Ceph calls EBLOCKLISTED */
                 return store_error(ret, -ENODEV,
                                    "the cluster has shut this client out (ceph osd blocklist ls); "

@@ -41,6 +41,10 @@ mon data avail warn = 1
 [client]
 log file =
 admin socket =
+[client.tgt]
+# what a store must not do, whatever is written here
+rbd cache = true
+rados osd op timeout = 2
 [mon]
 mon data = {dir}/mon
 [osd]

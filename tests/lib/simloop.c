@@ -23,7 +23,8 @@ typedef struct SimLoop {
         int epoll;
         unsigned n_io;
         pthread_mutex_t foreign_lock;
-        Queue foreign; /* what other threads have posted */
+        Queue foreign;    /* what other threads have posted */
+        bool has_foreign; /* atomic: a look without the lock */
 } SimLoop;
 
 struct Sim {
@@ -117,6 +118,7 @@ static void op_post(Loop *loop, LoopTask *task)
         }
         pthread_mutex_lock(&l->foreign_lock);
         queue_push(&l->foreign, task);
+        __atomic_store_n(&l->has_foreign, true, __ATOMIC_RELAXED);
         pthread_mutex_unlock(&l->foreign_lock);
 }
 
@@ -125,7 +127,10 @@ static void take_foreign(SimLoop *l)
 {
         LoopTask *task;
 
+        if (!__atomic_load_n(&l->has_foreign, __ATOMIC_RELAXED))
+                return;
         pthread_mutex_lock(&l->foreign_lock);
+        __atomic_store_n(&l->has_foreign, false, __ATOMIC_RELAXED);
         while ((task = queue_pop(&l->foreign)))
                 queue_push(&l->posted[EXTERNAL], task);
         pthread_mutex_unlock(&l->foreign_lock);
