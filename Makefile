@@ -12,11 +12,12 @@ check-quick:
 check-long:
 	@tests/run --long
 bench: build
-	@tests/bench/run $(B)
+	@tests/deps bench && tests/bench/run $(B)
 bench-scale: build
-	@tests/bench/scale $(B)
+	@tests/deps bench && tests/bench/scale $(B)
 bench-readme: build
-	@tests/bench/run $(B) --readme README.md
+	@tests/deps bench
+	-@tests/bench/run $(B) --readme README.md
 	@tests/bench/scale $(B) --only sweep --json tests/bench/sweep.json
 	@tests/bench/chart.py tests/bench/sweep.json tests/bench/sweep.svg
 install: build

@@ -83,8 +83,8 @@ class Stgt:
 
     def __init__(self, directory, units, digests=False):
         self.env = {**os.environ, "TGT_IPC_SOCKET": os.path.join(directory, "stgt")}
-        self.port = tgt.free_port()
-        with open(os.path.join(directory, "stgt.log"), "wb") as log:
+        self.port, self.log = tgt.free_port(), os.path.join(directory, "stgt.log")
+        with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 ["/usr/sbin/tgtd", "-f", "-C", str(STGT_CONTROL), "--iscsi",
                  f"portal=127.0.0.1:{self.port}"], env=self.env, stdout=log, stderr=log)
@@ -130,8 +130,8 @@ class Ours:
                 size = f"  size {mib}M\n" if path == "NONE" else ""
                 f.write(f"<target {PREFIX}{name}>\n <backing-store {path}>\n  bs-type {store}\n"
                         f"{size} </backing-store>\n initiator-address ALL\n {extra}\n</target>\n")
-        self.port = tgt.free_port()
-        with open(os.path.join(directory, "tgtd.log"), "wb") as log:
+        self.port, self.log = tgt.free_port(), os.path.join(directory, "tgtd.log")
+        with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [tgt.TGTD, f"--config-dir={config}", f"--state-dir={directory}/state",
                  f"--runtime-dir={directory}/run", f"--portal=127.0.0.1:{self.port}", "--bus=none",
@@ -189,7 +189,9 @@ def wait_for(server, target):
         if server.process.poll() is not None:
             break
         time.sleep(0.1)
-    fail(f"{server.name} does not serve {target}")
+    with open(server.log, errors="replace") as f:
+        said = "".join(f.readlines()[:8])
+    fail(f"{server.name} does not serve {target}:\n{said}")
 
 
 def fill(server, target):
