@@ -60,8 +60,7 @@ int adm_session_show(Adm *a)
         return r;
 }
 
-/* The properties of the session of --sid. */
-static int get_session(Adm *a, char **ret_path, json_t **ret)
+int adm_get_session(Adm *a, char **ret_path, json_t **ret)
 {
         g_autofree char *path = NULL;
         int code;
@@ -78,7 +77,7 @@ static int get_session(Adm *a, char **ret_path, json_t **ret)
         return ADM_OK;
 }
 
-static int check_connection(Adm *a, const json_t *session)
+int adm_check_connection(Adm *a, const json_t *session)
 {
         if (!adm_value(a, 'c') || json_number(session, "Cid") != (json_int_t)a->cid)
                 return adm_fail(a, "can't find the connection", NULL);
@@ -90,7 +89,7 @@ int adm_connection_delete(Adm *a)
         _cleanup_json_ json_t *session = NULL;
         g_autofree char *path = NULL, *target = NULL;
         sd_bus_message *m = NULL;
-        int r = get_session(a, &path, &session);
+        int r = adm_get_session(a, &path, &session);
 
         if (r == ADM_OK && adm_value(a, 't')) {
                 r = adm_target(a, &target, NULL);
@@ -98,7 +97,7 @@ int adm_connection_delete(Adm *a)
                         return adm_fail(a, "can't find the session", NULL);
         }
         if (r == ADM_OK)
-                r = check_connection(a, session);
+                r = adm_check_connection(a, session);
         if (r == ADM_OK)
                 r = adm_call(a, path, IFACE("Session"), "End", &m);
         return r == ADM_OK ? adm_action(a, m, 0) : r;

@@ -16,6 +16,7 @@
  *   tgtadm-message.c  errors in stgt's words, the reason behind them
  *   tgtadm-target.c, -lun.c, -account.c, -session.c, -system.c   what the rows run
  *   tgtadm-show.c     the listing of targets
+ *   tgtadm-stat.c     statistics
  *
  * What it changes is kept in /run: it is gone when the daemon is stopped. */
 
@@ -120,6 +121,10 @@ int adm_failed(Adm *a, int code);
 
 /* The target with the tid: its name and its object, newly allocated. */
 int adm_target(Adm *a, char **ret_name, char **ret_path);
+/* The properties of the session of --sid; ret_path may be NULL. */
+int adm_get_session(Adm *a, char **ret_path, json_t **ret);
+/* Is --cid the connection of the session? Says so if not. */
+int adm_check_connection(Adm *a, const json_t *session);
 /* All targets as model_targets() has them, by tid. */
 int adm_targets(Adm *a, json_t **ret);
 /* --params into the settings of a->ctl. */

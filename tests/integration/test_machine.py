@@ -176,6 +176,40 @@ expect "Target:$name" iscsi-ls iscsi://127.0.0.1     # the next initiator starts
 """)
 
 
+def test_stgts_commands_on_a_running_system():
+    """As root over the system bus; what they change survives a restart of the service, and not its stop."""
+    machine(r"""
+for command in tgtadm tgt-admin tgt-setup-lun tgtimg; do
+    [ "$(readlink -f "$(command -v $command)")" = /usr/bin/tgtctl ]
+    $command --help > /dev/null
+    [ -s /usr/share/man/man8/$command.8 ] && [ -e /usr/share/bash-completion/completions/$command ]
+done
+r=0; tgtadm --lld iscsi --op show --mode target 2> /tmp/said || r=$?
+[ $r = 107 ]                                              # it is not started by that
+grep -q '^tgtadm: failed to send request hdr to tgt daemon, Transport endpoint is not connected' /tmp/said
+systemctl start tgtd.service
+tgtadm --lld iscsi --op new --mode target --tid 1 -T iqn.2026-01.org.example:disk
+tgtadm --lld iscsi --op new --mode logicalunit --tid 1 --lun 1 -b /srv/disk.img
+tgtadm --lld iscsi --op bind --mode target --tid 1 -I 127.0.0.1
+expect 'Lun:1 ' iscsi-ls -s iscsi://127.0.0.1
+tgt-admin -s > /tmp/before
+systemctl restart tgtd.service
+tgt-admin -s | diff /tmp/before -
+tgt-admin --dump > /tmp/dump
+systemctl stop tgtd.service tgtd.socket
+systemctl start tgtd.service
+[ -z "$(tgt-admin -s)" ]
+cp /tmp/dump /etc/tgt/targets.conf
+tgt-admin --update ALL
+tgt-admin -s | diff /tmp/before -
+tgt-admin --delete ALL
+[ -z "$(tgt-admin -s)" ]
+tgtadm --op delete --mode sys
+for _ in $(seq 50); do systemctl is-active tgtd.service > /dev/null || break; sleep 0.1; done
+[ "$(systemctl show -P ActiveState,Result tgtd.service | tr '\n' ' ')" = 'inactive success ' ]
+""")
+
+
 def test_sandbox_and_units():
     out = machine(r"""
 systemd-analyze verify /usr/lib/systemd/system/tgtd.service /usr/lib/systemd/system/tgtd.socket > /tmp/verify 2>&1

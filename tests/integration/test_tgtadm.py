@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import rawiscsi  # noqa: E402
 import stgt  # noqa: E402
 import tgt  # noqa: E402
 
@@ -255,6 +256,67 @@ def test_sessions():
         run("--op", "delete", "--mode", "target", "--tid", 1, "--force")
 
 
+def without_errors(text):
+    """stgt counts the first unit attention as an error, and data PDUs not at all."""
+    lines = []
+    for line in text.splitlines():
+        numbers = line.split()
+        if line.startswith("tgt"):
+            lines.append(line)
+            kind = "itl"
+        elif line.startswith("sid"):
+            lines.append(line)
+            kind = "conn"
+        elif not numbers:
+            lines.append("")
+        elif kind == "itl":
+            lines.append(line[:8] + "SID" + line[11:-5] + str(len(line)))
+        else:
+            lines.append(f"{len(numbers)} numbers in {len(line)} columns")
+    return lines
+
+
+def raw(port):
+    r = rawiscsi.Raw(port, target=A)
+    r.login()
+    return r.ready(1)
+
+
+def test_statistics():
+    with both() as run:
+        target(run, 1, A)
+        for r, name in (run.theirs, "a.img"), (run.ours, "b.img"):
+            for lun in 1, 3:
+                path = tgt.sparse(os.path.join(run.ours.dir, f"{lun}{name}"), 8 << 20)
+                x = r.run("--op", "new", "--mode", "lu", "--tid", 1, "--lun", lun, "-b", path)
+                assert x.code == 0, x
+        run("--op", "bind", "--mode", "target", "--tid", 1, "-I", "ALL")
+        run("--op", "stat", "--mode", "sys")
+        run("--op", "stat", "--mode", "target", "--tid", 1)
+        with contextlib.closing(raw(run.theirs.port)) as one, contextlib.closing(raw(run.ours.port)) as two:
+            for initiator in one, two:
+                cdb = bytes([0x2a, 0, 0, 0, 0, 0, 0, 0, 4, 0])
+                assert initiator.response(initiator.command(cdb, write=2048, data=bytes(2048)))[0] == 0
+                assert initiator.read10(0, 8)[0] == 0 and initiator.read10(8, 2)[0] == 0
+            out = run("--op", "stat", "--mode", "target", "--tid", 1, prepare=without_errors).out
+            assert "         5120      2         5120      2         2048      1         2048      1" in out, out
+            run("--op", "stat", "--mode", "sys", prepare=without_errors)
+            run("--op", "stat", "--mode", "lu", "--tid", 1, "--lun", 1, prepare=without_errors)
+            sids = [re.search(r"Session: (\d+)", r.run("--op", "show", "--mode", "conn", "--tid", 1).out).group(1)
+                    for r in (run.theirs, run.ours)]
+            for argv in (["--mode", "session", "--sid"], ["--mode", "conn", "--cid", "1", "--sid"]):
+                a, b = (r.run("--op", "stat", *argv, sid) for r, sid in zip((run.theirs, run.ours), sids))
+                assert a.code == b.code == 0 and without_errors(a.out) == without_errors(b.out), (argv, a, b)
+            numbers = b.out.splitlines()[1].split()
+            assert int(numbers[2]) > 2048 and int(numbers[3]) > 5120 and int(numbers[5]) >= 2, b
+        run.fails("--op", "stat", "--mode", "target", "--tid", 7)
+        run.fails("--op", "stat", "--mode", "target")
+        run.fails("--op", "stat", "--mode", "lu", "--tid", 1, "--lun", 77)
+        run.fails("--op", "stat", "--mode", "session")
+        run.fails("--op", "stat", "--mode", "session", "--sid", 4711)
+        run.fails("--op", "stat", "--mode", "conn", "--sid", 4711, "--cid", 0)
+
+
 def test_errors_have_stgts_words_and_the_reason():
     with both() as run:
         path = tgt.sparse(os.path.join(run.ours.dir, "disk.img"), 1 << 20)
@@ -400,6 +462,51 @@ def test_gone_after_a_stop_but_not_after_a_restart():
         tgt.run("rm", "-r", os.path.join(d, "run"))
         with stgt.Ours(d) as running:
             assert running.ok("--op", "show", "--mode", "target") == ""
+
+
+def test_as_in_a_container():
+    """Started as stgt is, as root, without systemd, bus and anything that is there already; two of them."""
+    ports = [tgt.free_port() for _ in range(3)]
+    with tgt.scratch() as d:
+        os.makedirs(os.path.join(d, "bin"))
+        for name in stgt.PROGRAMS:
+            os.symlink(tgt.TGTCTL, os.path.join(d, "bin", name))
+        disk = tgt.sparse(os.path.join(d, "disk.img"), 1 << 20)
+        p = tgt.run("unshare", "-m", "bash", "-ec", f"""
+            for dir in /run /var/lib /etc; do mount -t tmpfs tmpfs $dir; done
+            export PATH={d}/bin:$PATH
+            trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
+            {tgt.TGTD} -f -t 16 -d 0 -p {d}/pid --iscsi portal=127.0.0.1:{ports[0]},portal=127.0.0.1:{ports[1]} &
+            one=$!
+            {tgt.TGTD} -D -C 5 --debug 1 --iscsi portal=127.0.0.1:{ports[2]} &
+            for n in 0 5; do
+                for _ in $(seq 100); do tgtadm -C $n --op show --mode sys > /dev/null 2>&1 && break; sleep 0.05; done
+            done
+            [ "$(cat {d}/pid)" = $one ]
+            tgtadm --op show --mode portal
+            tgtadm --lld iscsi --op new --mode target --tid 1 -T {A}
+            tgtadm --lld iscsi --op new --mode logicalunit --tid 1 --lun 1 -b {disk}
+            tgtadm -C 5 --lld iscsi --op new --mode target --tid 1 -T {B}
+            tgtadm -C 5 --lld iscsi --op new --mode portal --param portal=[::1]:0 && exit 1
+            tgtadm --op show --mode lld; tgt-admin -C 5 -s
+            tgtadm -C 5 --op show --mode sys
+            ls /run/tgt/instance.5/targets.d /run/tgt/targets.d
+            for n in 0 5; do
+                tgtadm -C $n --op delete --mode target --tid 1 --force
+                tgtadm -C $n --op delete --mode sys
+            done
+            wait
+            [ ! -e {d}/pid ]
+            echo DONE
+            """, timeout=60)
+        out = p.stdout
+        assert out.endswith("DONE\n"), out
+        assert f"Portal: 127.0.0.1:{ports[1]},1\nPortal: 127.0.0.1:{ports[0]},1\n" in out, out
+        assert f"Target 1: {A}" in out and f"Target 1: {B}" in out and "    debug: on\n" in out, out
+        for option, words in (("--iser port=1", "not supported by this build"), ("--iscsi nop_interval=5", "targets.conf"),
+                              ("--iscsi portal=example.com", "names are not looked up"), ("-d 7", "0 or 1 expected")):
+            p = tgt.run(tgt.TGTD, *option.split(), check=False)
+            assert p.returncode == 2 and words in p.stdout, (option, p.stdout)
 
 
 def test_numbers_of_targets():
