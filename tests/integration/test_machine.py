@@ -206,7 +206,8 @@ tgt-admin --delete ALL
 [ -z "$(tgt-admin -s)" ]
 tgtadm --op delete --mode sys
 for _ in $(seq 50); do systemctl is-active tgtd.service > /dev/null || break; sleep 0.1; done
-[ "$(systemctl show -P ActiveState,Result tgtd.service | tr '\n' ' ')" = 'inactive success ' ]
+[ "$(systemctl show -P ActiveState tgtd.service)" = inactive ]
+[ "$(systemctl show -P Result tgtd.service)" = success ]
 """)
 
 
