@@ -8,6 +8,7 @@
  *   parse.h   strict parsers of text           pool.h   fixed objects and I/O buffers
  *   log.h     messages with fields             addr.h   socket addresses and prefixes
  *   counter.h counters of one writer           histogram.h  latencies in fixed memory
+ *   suggest.h the word that was meant
  *
  * Threads: nothing here has state of its own except log.h's sink (set once, before threads start).
  * May include: libc only. Errors are negative errno; out-parameters are named ret_ and are valid

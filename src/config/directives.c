@@ -4,6 +4,8 @@
 #include "base/image-name.h"
 #include "config/values.h"
 
+#include "base/suggest.h"
+
 /* The table. Rows are in the order in which they are documented and written. */
 
 #define G(name) .offset = offsetof(Desired, name)
@@ -312,49 +314,17 @@ const Directive *directive_find(const char *name)
         return g_hash_table_lookup(by_name, name);
 }
 
-#define SUGGEST_MAX 64
-
-/* Edits (insert, remove, change, swap of neighbours) between two names. */
-static size_t edit_distance(const char *a, const char *b)
-{
-        size_t rows[3][SUGGEST_MAX + 1];
-        size_t *before = rows[0], *last = rows[1], *row = rows[2];
-        size_t n = strlen(a), m = strlen(b);
-
-        if (n > SUGGEST_MAX || m > SUGGEST_MAX)
-                return SIZE_MAX;
-        for (size_t k = 0; k <= m; k++)
-                last[k] = before[k] = k;
-        for (size_t i = 1; i <= n; i++) {
-                size_t *spare = before;
-
-                row[0] = i;
-                for (size_t k = 1; k <= m; k++) {
-                        bool same = fold_char(a[i - 1]) == fold_char(b[k - 1]);
-
-                        row[k] = MIN(MIN(last[k] + 1, row[k - 1] + 1), last[k - 1] + !same);
-                        if (i > 1 && k > 1 && fold_char(a[i - 1]) == fold_char(b[k - 2]) &&
-                            fold_char(a[i - 2]) == fold_char(b[k - 1]))
-                                row[k] = MIN(row[k], before[k - 2] + 1);
-                }
-                before = last;
-                last = row;
-                row = spare;
-        }
-        return last[m];
-}
-
 const char *directive_suggest(const char *name, unsigned where)
 {
         const char *best = NULL;
-        size_t least = MAX(strlen(name) / 3, (size_t)1) + 1;
+        unsigned least = MAX((unsigned)strlen(name) / 3, 1u) + 1;
 
         for (const Directive *d = table; d->name; d++) {
-                size_t distance;
+                unsigned distance;
 
                 if (where && !(d->where & where))
                         continue;
-                distance = edit_distance(name, d->name);
+                distance = edit_distance(name, d->name, fold_char);
                 if (distance < least) {
                         least = distance;
                         best = d->name;

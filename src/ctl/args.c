@@ -4,7 +4,7 @@
 #include "base/parse.h"
 #include "config/config.h"
 #include "ctl/args.h"
-#include "ctl/suggest.h"
+#include "base/suggest.h"
 #include "ctl/verb-functions.h"
 
 /* getopt's val: an option of the table, a directive, or what getopt itself says */

@@ -2,7 +2,7 @@
 #include "config/config.h"
 #include "ctl/args.h"
 #include "ctl/help.h"
-#include "ctl/suggest.h"
+#include "base/suggest.h"
 #include "ctl/verb-functions.h"
 
 #define HELP_COLUMN 34 /* where the explanations start */

@@ -3,7 +3,7 @@
 #include "ctl/connection.h"
 #include "ctl/message.h"
 #include "ctl/model.h"
-#include "ctl/suggest.h"
+#include "base/suggest.h"
 
 #define PAGE_MAX 1000 /* of dbus/org.tgt1.Manager.xml */
 

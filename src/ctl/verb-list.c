@@ -3,7 +3,7 @@
 #include "ctl/format.h"
 #include "ctl/model.h"
 #include "ctl/offline.h"
-#include "ctl/suggest.h"
+#include "base/suggest.h"
 #include "ctl/verb-functions.h"
 #include "ctl/verb-list.h"
 

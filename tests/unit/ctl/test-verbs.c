@@ -3,7 +3,7 @@
 #include "ctl/args.h"
 #include "ctl/generate.h"
 #include "ctl/help.h"
-#include "ctl/suggest.h"
+#include "base/suggest.h"
 #include "ctl/verb-functions.h"
 
 static const Terminal plain = { .unicode = true };

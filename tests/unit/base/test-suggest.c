@@ -2,7 +2,7 @@
 #include <glib.h>
 #include <limits.h>
 
-#include "ctl/suggest.h"
+#include "base/suggest.h"
 
 static void test_distance(void)
 {
@@ -27,13 +27,26 @@ static void test_distance(void)
 
         for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
                 g_test_message("%s %s", rows[i].a, rows[i].b);
-                g_assert_cmpuint(edit_distance(rows[i].a, rows[i].b), ==, rows[i].distance);
-                g_assert_cmpuint(edit_distance(rows[i].b, rows[i].a), ==, rows[i].distance);
+                g_assert_cmpuint(edit_distance(rows[i].a, rows[i].b, NULL), ==, rows[i].distance);
+                g_assert_cmpuint(edit_distance(rows[i].b, rows[i].a, NULL), ==, rows[i].distance);
         }
-        g_assert_cmpuint(edit_distance(long_word, "x"), ==, UINT_MAX);
-        g_assert_cmpuint(edit_distance(long_word, long_word), ==, 0);
+        g_assert_cmpuint(edit_distance(long_word, "x", NULL), ==, UINT_MAX);
+        g_assert_cmpuint(edit_distance(long_word, long_word, NULL), ==, 0);
         long_word[EDIT_DISTANCE_MAX_WORD] = '\0';
-        g_assert_cmpuint(edit_distance(long_word, "x"), ==, EDIT_DISTANCE_MAX_WORD - 1);
+        g_assert_cmpuint(edit_distance(long_word, "x", NULL), ==, EDIT_DISTANCE_MAX_WORD - 1);
+}
+
+static char no_case(char c)
+{
+        return g_ascii_tolower(c);
+}
+
+static void test_folded(void)
+{
+        g_assert_cmpuint(edit_distance("Status", "sTATUS", no_case), ==, 0);
+        g_assert_cmpuint(edit_distance("Satus", "sTATUS", no_case), ==, 1);
+        g_assert_cmpuint(edit_distance("Sattus", "sTATUS", no_case), ==, 1);
+        g_assert_cmpuint(edit_distance("Status", "sTATUS", NULL), ==, 6);
 }
 
 static void test_suggest(void)
@@ -62,6 +75,7 @@ int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/suggest/distance", test_distance);
+        g_test_add_func("/suggest/folded", test_folded);
         g_test_add_func("/suggest/suggest", test_suggest);
         return g_test_run();
 }

@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <limits.h>
 
-#include "ctl/suggest.h"
+#include "base/suggest.h"
 
-unsigned edit_distance(const char *a, const char *b)
+static char as_it_is(char c)
+{
+        return c;
+}
+
+unsigned edit_distance(const char *a, const char *b, char (*fold)(char c))
 {
         size_t la = strlen(a), lb = strlen(b);
         unsigned rows[3][EDIT_DISTANCE_MAX_WORD + 1];
         unsigned *before = rows[0], *last = rows[1], *now = rows[2];
 
+        if (!fold)
+                fold = as_it_is;
         if (STREQ(a, b))
                 return 0;
         if (la > EDIT_DISTANCE_MAX_WORD || lb > EDIT_DISTANCE_MAX_WORD)
@@ -21,10 +28,11 @@ unsigned edit_distance(const char *a, const char *b)
 
                 now[0] = (unsigned)i;
                 for (size_t j = 1; j <= lb; j++) {
-                        unsigned best = last[j - 1] + (a[i - 1] != b[j - 1]);
+                        unsigned best = last[j - 1] + (fold(a[i - 1]) != fold(b[j - 1]));
 
                         best = MIN(best, MIN(last[j], now[j - 1]) + 1);
-                        if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                        if (i > 1 && j > 1 && fold(a[i - 1]) == fold(b[j - 2]) &&
+                            fold(a[i - 2]) == fold(b[j - 1]))
                                 best = MIN(best, before[j - 2] + 1);
                         now[j] = best;
                 }
@@ -44,7 +52,7 @@ const char *suggest(const char *word, const char *const *words)
         if (length == 0)
                 return NULL;
         for (; *words; words++) {
-                unsigned d = edit_distance(word, *words);
+                unsigned d = edit_distance(word, *words, NULL);
 
                 if (d <= limit && d < strlen(*words)) {
                         best = *words;
