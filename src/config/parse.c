@@ -40,7 +40,7 @@ static GPtrArray *items_new(void)
         return g_ptr_array_new_with_free_func((GDestroyNotify)raw_item_free);
 }
 
-void raw_block_free(RawBlock *b)
+static void raw_block_free(RawBlock *b)
 {
         if (!b)
                 return;

@@ -47,7 +47,6 @@ typedef struct Raw {
 
 void raw_init(Raw *raw, GHashTable *bad, GPtrArray *problems);
 void raw_clear(Raw *raw);
-void raw_block_free(RawBlock *b);
 
 /* A file that cannot be read is a problem, and makes every name doubtful. */
 void raw_read_file(Raw *raw, const char *path, Layer layer);

@@ -242,7 +242,6 @@ Unit *unit_ref(Unit *u);
 Unit *unit_unref(Unit *u);
 /* The unit that serves for u: itself, or what it is an alias of. */
 Unit *unit_resolve(Unit *u);
-bool unit_settled(const Unit *u); /* open, or it is known why not */
 /* A unit for l under key (taken): not listed, not opened, held by nobody. */
 int unit_new(Manager *m, const LunSpec *l, char *key, Unit **ret);
 void unit_hold(Unit *u);    /* a mapping begins */
@@ -289,7 +288,6 @@ void unit_publish_store(Unit *u); /* what is open becomes what u->lu uses */
 /* u has the store of other, but says other things about it: it is not served. */
 void unit_contradicts(Unit *u, Unit *other, const LunSpec *said);
 void unit_journal_away(Unit *u); /* unless it has been */
-bool store_spec_equal(const LunSpec *a, const LunSpec *b);
 void refresh_init(Manager *m);
 void refresh_stop(Manager *m);
 typedef void UnitJobDone(int r, const char *text, void *userdata);

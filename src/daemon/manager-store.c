@@ -186,7 +186,7 @@ static void unit_ready(Unit *u)
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-bool store_spec_equal(const LunSpec *a, const LunSpec *b)
+static bool store_spec_equal(const LunSpec *a, const LunSpec *b)
 {
         return g_strcmp0(a->bs_type, b->bs_type) == 0 &&
                g_strcmp0(a->bs_options, b->bs_options) == 0 && a->direct == b->direct &&

@@ -37,7 +37,7 @@ Unit *unit_resolve(Unit *u)
         return u->alias ? u->alias : u;
 }
 
-bool unit_settled(const Unit *u)
+static bool unit_settled(const Unit *u)
 {
         const Unit *real = u->alias ? u->alias : u;
 

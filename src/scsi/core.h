@@ -319,13 +319,11 @@ void slot_add(LuSlot *slot, Task *task);
 void slot_remove(Task *task);
 void slot_wait(Task *task); /* into waiting, by arrival */
 bool slot_may_enter(const LuSlot *slot, const Task *task) _pure_;
-void slot_kick(LuSlot *slot);
 void slot_kick_later(LuSlot *slot);
 /* waits for a ghost; BUSY at the deadline */
 void slot_wait_ghost(Task *task);
 /* Raises the barrier for an ORDERED task; -ENOMEM. */
 int order_begin(Task *task);
-void order_end(Task *task); /* idempotent */
 
 /* ---- limits of rate (throttle.c) ----------------------------------------------------------- */
 
@@ -352,7 +350,6 @@ void throttle_resume(List *suspended);
 void slot_look_at_throttle(LuSlot *slot);
 void nexus_look_at_throttles(ScsiNexus *nexus);
 
-void slot_establish(LuSlot *slot, UnitAttention ua, uint64_t except);
 void itl_establish(Itl *itl, UnitAttention ua);
 /* The next condition, which is thereby cleared; UA_NONE. */
 UnitAttention itl_take_attention(Itl *itl);
@@ -417,7 +414,6 @@ static inline uint64_t task_read_bytes(const Task *task)
         return min_u64(task->blocks << task->slot->lu->block_shift, task->in_expected);
 }
 
-Run task_sense(Task *task, Sense sense);
 Run task_check(Task *task, SenseKey key, uint16_t asc);
 Run task_bad_cdb(Task *task, int byte, int bit);
 Run task_bad_parameter(Task *task, int byte, int bit);
@@ -433,7 +429,6 @@ Buffer *task_buffer(Task *task, size_t size);
 bool task_reply(Task *task, size_t max, void *ret_writer);
 /* Ends it: cuts to what CDB and initiator allow. GOOD. */
 Run task_reply_done(Task *task, const void *writer);
-uint32_t task_allocation(const Task *task);
 /* Operations on the unit's state: runs kind and resumes the task with its result. */
 CoordOp *task_coord_op(Task *task, const CoordKind *kind);
 Run task_coord_run(Task *task, CoordOp *op);

@@ -20,6 +20,8 @@ static LuCounters *slot_counters(ScsiWorker *w, LogicalUnit *lu)
 static void timer_fires(LoopTimer *timer);
 static void run_kick(LoopTask *task);
 static void join_done(CoordOp *op);
+static void order_end(Task *task); /* idempotent */
+static void slot_establish(LuSlot *slot, UnitAttention ua, uint64_t except);
 
 LuSlot *slot_get(ScsiWorker *w, LogicalUnit *lu)
 {
@@ -199,7 +201,7 @@ bool slot_may_enter(const LuSlot *slot, const Task *task)
         return true;
 }
 
-void slot_kick(LuSlot *slot)
+static void slot_kick(LuSlot *slot)
 {
         LIST_FOREACH_SAFE (task, &slot->waiting, Task, slot_link)
                 if (slot_may_enter(slot, task))
@@ -294,7 +296,7 @@ int order_begin(Task *task)
         return 0;
 }
 
-void order_end(Task *task)
+static void order_end(Task *task)
 {
         CoordOp *op = TAKE_PTR(task->order_op);
         LuSlot *slot = task->slot;
@@ -454,7 +456,7 @@ void itl_establish(Itl *itl, UnitAttention ua)
                 itl->ua |= 1u << ua;
 }
 
-void slot_establish(LuSlot *slot, UnitAttention ua, uint64_t except)
+static void slot_establish(LuSlot *slot, UnitAttention ua, uint64_t except)
 {
         LIST_FOREACH (itl, &slot->itls, Itl, slot_link)
                 if (except == 0 || itl->nexus->id != except)

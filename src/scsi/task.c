@@ -30,7 +30,7 @@ static void count_error(Task *task)
         COUNTER_ADD(task->slot->worker, n_errors, 1);
 }
 
-Run task_sense(Task *task, Sense sense)
+static Run task_sense(Task *task, Sense sense)
 {
         bool descriptor = task->slot && (task->slot->state.mode & MODE_D_SENSE);
 
@@ -193,7 +193,7 @@ bool task_reply(Task *task, size_t max, void *ret_writer)
         return true;
 }
 
-uint32_t task_allocation(const Task *task)
+static uint32_t task_allocation(const Task *task)
 {
         return (uint32_t)cdb_field(task_cdb(task), task->op->length);
 }

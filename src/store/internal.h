@@ -126,16 +126,12 @@ static inline bool store_is_readonly(const Store *s)
         return __atomic_load_n(&s->readonly, __ATOMIC_RELAXED);
 }
 
-/* What the contract allows as a result, from an errno of the kernel's. */
-int store_map_error(int r);
-
 int store_error(StoreError *reterr, int r, const char *format, ...) _printf_(3, 4);
 
 /* 0 s and zero bytes in s: shared zeroes, read-only by custom, aligned for O_DIRECT. */
 #define STORE_ZEROES_SIZE MIB
 extern uint8_t store_zeroes[STORE_ZEROES_SIZE];
 
-size_t iov_length(const struct iovec *iov, unsigned n);
 /* Copies len bytes between buf and the bytes of iov behind skip. */
 void iov_copy_to(const struct iovec *iov, unsigned n, size_t skip, const void *buf, size_t len);
 void iov_copy_from(const struct iovec *iov, unsigned n, size_t skip, void *buf, size_t len);

@@ -4,7 +4,7 @@
 /* What every request passes: checks, then straight to the type if it can take the request as it
  * is, else emulate.c. */
 
-int store_map_error(int r)
+static int store_map_error(int r)
 {
         switch (r) {
         case -ENXIO:
@@ -25,7 +25,7 @@ int store_map_error(int r)
         }
 }
 
-size_t iov_length(const struct iovec *iov, unsigned n)
+static size_t iov_length(const struct iovec *iov, unsigned n)
 {
         size_t len = 0;
 
