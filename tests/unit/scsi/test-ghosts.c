@@ -47,6 +47,7 @@ struct Chaos {
         GPtrArray *given_up; /* writes that are over with what is under way */
         GArray *where;       /* ... and where they were */
         unsigned n_writes, n_reads, n_aborted, n_busy, n_checks;
+        uint64_t n_throttled;
 };
 
 static uint64_t dice(Chaos *x, uint64_t n)
@@ -240,6 +241,14 @@ static void lose_nexus(Chaos *x)
         x->nexus[k] = nexus_new(&x->w, k % x->w.n, x->map);
 }
 
+static void count_throttled(Chaos *x)
+{
+        LuStats stats;
+
+        lu_stats(x->lu, &stats);
+        x->n_throttled += stats.throttled;
+}
+
 /* The unit is removed and made again over the same store. */
 static void make_anew(Chaos *x)
 {
@@ -248,12 +257,31 @@ static void make_anew(Chaos *x)
 
         g_assert_true(wait_for(&x->w, tmf_none, x));
         unit_change(&x->w, x->lu, LU_CHANGE_RETIRE, NULL, false, true);
+        count_throttled(x);
         x->lu = unit_new(&x->w, x->store, &default_config);
         x->map = map_of(x->lu, 1);
         for (unsigned k = 0; k < NEXUSES; k++)
                 nexus_remap(x->nexus[k], x->map);
         lun_map_unref(old);
         lu_unref(old_lu);
+}
+
+/* Of the unit, of a nexus, or of all of them together: what waits waits elsewhere, or no longer. */
+static void change_limits(Chaos *x)
+{
+        unsigned kind = (unsigned)dice(x, _THROTTLE_MAX), k = (unsigned)dice(x, NEXUSES + 2);
+        ThrottleLimits limits = { .burst_ns = 1 + dice(x, NSEC_PER_MSEC) };
+        Throttle *t = NULL;
+
+        limits.rate[kind] = (kind >= THROTTLE_BYTES ? 500 * BS : 500) * (1 + dice(x, 50));
+        if (dice(x, 3) > 0)
+                g_assert_cmpint(throttle_new(&limits, x->w.n + 1, sim_now(x->w.sim), &t), ==, 0);
+        if (k == NEXUSES + 1)
+                unit_limit(&x->w, x->lu, t);
+        for (unsigned i = 0; i < NEXUSES; i++)
+                if (i == k || k == NEXUSES)
+                        nexus_limit(x->nexus[i], dice(x, 2) ? t : NULL, t);
+        throttle_unref(t);
 }
 
 static bool all_over(void *userdata)
@@ -290,7 +318,9 @@ static void chaos_done(Chaos *x)
         uint64_t mark;
 
         fake_store_release(x->store);
+        unit_limit(&x->w, x->lu, NULL);
         g_assert_true(wait_for(&x->w, all_over, x));
+        count_throttled(x);
         sim_advance(x->w.sim, 10 * NSEC_PER_SEC);
         g_assert_cmpuint(store_busy(x->store), ==, 0);
         g_assert_cmpuint(x->given_up->len, ==, 0);
@@ -340,7 +370,11 @@ static void act(Chaos *x)
                 if (dice(x, 8) == 0)
                         sim_advance(x->w.sim, dice(x, 7) * NSEC_PER_SEC);
                 break;
-        case 14 ... 49:
+        case 14:
+                if (dice(x, 4) == 0)
+                        change_limits(x);
+                break;
+        case 15 ... 49:
                 sim_advance(x->w.sim, dice(x, 40 * NSEC_PER_USEC));
                 break;
         default:
@@ -357,6 +391,7 @@ static void test_chaos(void)
         const char *first = g_getenv("TGT_TEST_SEED");
         uint64_t seed = first ? g_ascii_strtoull(first, NULL, 10) : 1;
         unsigned writes = 0, aborted = 0, busy = 0, checks = 0;
+        uint64_t throttled = 0;
 
         for (uint64_t end = seed + n; seed < end; seed++) {
                 Chaos x;
@@ -369,11 +404,14 @@ static void test_chaos(void)
                 aborted += x.n_aborted;
                 busy += x.n_busy;
                 checks += x.n_checks;
+                throttled += x.n_throttled;
         }
-        g_test_message("%u writes, %u given up, %u busy, %u reads checked", writes, aborted, busy,
-                       checks);
+        g_test_message("%u writes, %u given up, %u busy, %u reads checked, %" PRIu64
+                       " waited for a limit",
+                       writes, aborted, busy, checks, throttled);
         g_assert_cmpuint(aborted, >, 0);
         g_assert_cmpuint(checks, >, 0);
+        g_assert_cmpuint(throttled, >, 0);
 }
 
 /* As many units as a process may have: each store finds its own board, whatever else comes and

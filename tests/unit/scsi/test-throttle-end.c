@@ -15,7 +15,7 @@ static void make_wait(Fixture *f, Command *c[3], bool by_nexus)
         if (by_nexus) {
                 Throttle *t = throttle(f, THROTTLE_BYTES, BS / 100, 0);
 
-                limit_nexus(f, f->a, t, NULL);
+                nexus_limit(f->a, t, NULL);
                 throttle_unref(t);
         } else
                 limit(f, THROTTLE_BYTES, BS / 100);
@@ -132,7 +132,7 @@ static void test_remap(void)
                 g_assert_true(is_throttled(c[1]));
                 clear_attention(f.a, 1);
                 if (by_nexus)
-                        limit_nexus(&f, f.a, NULL, NULL);
+                        nexus_limit(f.a, NULL, NULL);
                 else
                         set_limits(&f, NULL);
                 command_wait(c[1]);

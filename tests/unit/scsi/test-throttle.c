@@ -525,8 +525,8 @@ static void test_nexus(void)
         slow = throttle(&f, THROTTLE_IOPS, 100, 0);
         fast = throttle(&f, THROTTLE_IOPS, 500, 0);
         both = throttle(&f, THROTTLE_BYTES, 400 * BS, 0);
-        limit_nexus(&f, f.a, slow, NULL);
-        limit_nexus(&f, f.b, NULL, fast);
+        nexus_limit(f.a, slow, NULL);
+        nexus_limit(f.b, NULL, fast);
         load_start(&a);
         load_start(&b);
         run_seconds(&f, 2);
@@ -534,8 +534,8 @@ static void test_nexus(void)
         ASSERT_RATE(a.n, 200);
         ASSERT_RATE(b.n, 1000);
         /* ... and together one by their address */
-        limit_nexus(&f, f.a, slow, both);
-        limit_nexus(&f, f.b, fast, both);
+        nexus_limit(f.a, slow, both);
+        nexus_limit(f.b, fast, both);
         run_seconds(&f, 1);
         load_reset(&a);
         load_reset(&b);
@@ -554,8 +554,8 @@ static void test_nexus(void)
         g_assert_cmpuint(b.n, >, 160);
         /* none any more */
         set_limits(&f, NULL);
-        limit_nexus(&f, f.a, NULL, NULL);
-        limit_nexus(&f, f.b, NULL, NULL);
+        nexus_limit(f.a, NULL, NULL);
+        nexus_limit(f.b, NULL, NULL);
         load_reset(&a);
         sim_advance(f.w.sim, 10 * NSEC_PER_MSEC);
         g_assert_cmpuint(a.n, >, 1000);

@@ -59,6 +59,7 @@ typedef struct Call {
         LoopTask task;
         TestNexus *nexus;
         LunMap *map;
+        Throttle *throttles[NEXUS_THROTTLES];
         void (*run)(struct Call *call);
         bool done;
 } Call;
@@ -113,6 +114,22 @@ static void do_remap(Call *call)
 void nexus_remap(TestNexus *n, LunMap *map)
 {
         on_loop(n, map, do_remap);
+}
+
+static void do_limit(Call *call)
+{
+        scsi_nexus_set_throttles(&call->nexus->nexus, call->throttles);
+}
+
+void nexus_limit(TestNexus *n, Throttle *by_name, Throttle *by_address)
+{
+        Call call = { .task.run = run_call,
+                      .nexus = n,
+                      .throttles = { by_name, by_address },
+                      .run = do_limit };
+
+        loop_post(n->nexus.worker->loop, &call.task);
+        g_assert_true(wait_for(n->world, call_done, &call));
 }
 
 static void is_closed(ScsiNexus *nexus)
@@ -455,16 +472,31 @@ static bool change_is_done(void *userdata)
         return ((TestChange *)userdata)->done;
 }
 
+static void change_unit(World *w, LogicalUnit *lu, const LuChange *change)
+{
+        TestChange c = { .change = *change };
+
+        c.change.origin = sim_loop(w->sim, 0);
+        c.change.done = change_over;
+        lu_change(lu, &c.change);
+        g_assert_true(wait_for(w, change_is_done, &c));
+}
+
 void unit_change(World *w, LogicalUnit *lu, LuChangeKind kind, Store *store, bool readonly,
                  bool write_cache)
 {
-        TestChange c = { .change = { .kind = kind,
-                                     .store = store,
-                                     .readonly = readonly,
-                                     .write_cache = write_cache,
-                                     .origin = sim_loop(w->sim, 0),
-                                     .done = change_over } };
+        const LuChange change = {
+                .kind = kind, .store = store, .readonly = readonly, .write_cache = write_cache
+        };
 
-        lu_change(lu, &c.change);
-        g_assert_true(wait_for(w, change_is_done, &c));
+        change_unit(w, lu, &change);
+}
+
+void unit_limit(World *w, LogicalUnit *lu, Throttle *t)
+{
+        const LuChange change = { .kind = LU_CHANGE_LIMITS, .throttle = t };
+        uint64_t before = sim_now(w->sim);
+
+        change_unit(w, lu, &change);
+        g_assert_cmpuint(sim_now(w->sim) - before, <, NSEC_PER_MSEC);
 }

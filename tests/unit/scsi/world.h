@@ -34,6 +34,7 @@ TestNexus *nexus_new(World *w, unsigned worker, LunMap *map);
 void nexus_start_close(TestNexus *n);
 void nexus_free(TestNexus *n); /* closes and waits */
 void nexus_remap(TestNexus *n, LunMap *map);
+void nexus_limit(TestNexus *n, Throttle *by_name, Throttle *by_address);
 
 typedef enum Outcome { PENDING, COMPLETED, ABORTED, ABORTED_WITH_STATUS } Outcome;
 
@@ -94,4 +95,5 @@ LogicalUnit *unit_new(World *w, Store *store, const LuConfig *config);
 LunMap *map_of(LogicalUnit *lu, uint16_t lun);
 void unit_change(World *w, LogicalUnit *lu, LuChangeKind kind, Store *store, bool readonly,
                  bool write_cache);
+void unit_limit(World *w, LogicalUnit *lu, Throttle *t); /* NULL: no limits */
 bool wait_for(World *w, bool (*cond)(void *), void *userdata);
