@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "bus/arguments.h"
+#include "bus/authority.h"
 
 #include <inttypes.h>
 
@@ -288,7 +289,12 @@ static int set_absent(Call *call, sd_bus_message *m)
 
 static int set_revert(Call *call, sd_bus_message *m)
 {
-        return set_flag(m, &call->options.revert);
+        int r = set_flag(m, &call->options.revert);
+
+        /* takes away what was made with it */
+        if (r >= 0 && call->options.revert)
+                call_add_check(call, ACTION_TARGET, NULL);
+        return r;
 }
 
 static const struct {

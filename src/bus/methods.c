@@ -58,6 +58,10 @@ int parse_replace_target(Call *call, const ObjectRef *object, sd_bus_message *m,
         if (strlen(text) > VERIFY_TEXT_MAX)
                 return bus_error_set(e, ERROR_LIMIT, "The text is longer than 16 MiB");
         call->edit.text = g_strdup(text);
+        /* a block says everything, so who may change only some of it may not write one */
+        call_add_check(call, ACTION_LUN, NULL);
+        call_add_check(call, ACTION_ACCESS, NULL);
+        call_add_check(call, ACTION_ACCOUNT, NULL);
         if (strcasestr(text, "include")) /* reads files, as Verify does */
                 call_add_check(call, ACTION_ANY_PATH, NULL);
         return parse_options(call, object, m, e);

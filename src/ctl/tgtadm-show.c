@@ -215,13 +215,16 @@ int adm_sessions(Adm *a, const char *path, json_t **ret)
 int adm_show_target(Adm *a, const char *path, uint32_t tid, GString *to)
 {
         _cleanup_json_ json_t *target = NULL, *sessions = NULL;
-        int r, code = model_target(a->ctl, path, &target);
+        int code = model_target(a->ctl, path, &target);
 
         if (code != EXIT_CODE_OK)
                 return adm_failed(a, code);
-        r = adm_sessions(a, path, &sessions);
-        if (r != ADM_OK)
-                return r;
+        if (json_number(target, "NSessions") > 0) {
+                int r = adm_sessions(a, path, &sessions);
+
+                if (r != ADM_OK)
+                        return r;
+        }
         g_string_append_printf(to,
                                "Target %u: %s\n"
                                "    System information:\n"

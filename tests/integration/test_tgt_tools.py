@@ -23,9 +23,9 @@ def both():
 def test_setup_lun():
     with both() as (theirs, ours, disks):
         for argv in (["-n", "one", "-d", disks[0]], ["-n", "one", "-d", disks[1]],
-                     ["-n", "two", "-d", disks[1], "127.0.0.1", "10.0.0.1"],
-                     ["-n", NAME, "-d", "/nonexistent"], ["-n", NAME, "-d", disks[2], "-b", "aio", "-B", "4096"],
-                     ["-n", "four"], ["-n", "six", "-d", disks[2], "-b", "bogus"]):
+                     ["-n", NAME, "-d", "/nonexistent"],
+                     ["-n", NAME, "-d", disks[2], "-b", "aio", "-B", "4096", "127.0.0.1", "10.0.0.1"],
+                     ["-n", "four"]):
             a, b = (r.run(*argv, program="tgt-setup-lun") for r in (theirs, ours))
             assert (a.code, a.out) == (b.code, b.out), (argv, a, b)
             assert bool(a.err) == bool(b.err), (argv, a, b)
@@ -34,7 +34,8 @@ def test_setup_lun():
         assert listings[0] == listings[1], listings
         # what cannot be done leaves nothing behind
         before = ours.ok("--op", "show", "--mode", "target")
-        for argv, words in ((["-n", "x", "-d", disks[3], "-t", "iser"], "iser is not supported by this build"),
+        for argv, words in ((["-n", "six", "-d", disks[3], "-b", "bogus"], "failed to add a logical unit"),
+                            (["-n", "x", "-d", disks[3], "-t", "iser"], "iser is not supported by this build"),
                             (["-n", "x", "-d", disks[3], "no address"], "no address"),
                             (["-d", disks[3]], "a target name is mandatory"), (["-n", "x", "-d", disks[3], "-C", "x"], "a control port from 0")):
             r = ours.run(*argv, program="tgt-setup-lun")

@@ -129,6 +129,26 @@ static void test_details(Fixture *f, const void *data)
                         "org.tgt1.reload method=Reload flags=0\n");
 }
 
+/* Who may write a whole block may change all that is in it. */
+static void test_whole_block(Fixture *f, const void *data)
+{
+        static const char *const block =
+                "<target " TEST_TARGET ">\nbacking-store /srv/a\n</target>\n";
+
+        mock_polkit_set(f->polkit, POLKIT_YES, NULL);
+        assert_call(f->bus, "/org/tgt1", IFACE_MANAGER, "ReplaceTarget", "ssa{sv}", TEST_TARGET,
+                    block, 0);
+        /* and what was made at runtime goes with a revert */
+        assert_call(f->bus, "/org/tgt1", IFACE_MANAGER, "Reload", "a{sv}", 1, "revert", "b", 1);
+        expect_asked(f,
+                     "org.tgt1.target.manage method=ReplaceTarget target=" TEST_TARGET " flags=0\n"
+                     "org.tgt1.lun.manage method=ReplaceTarget target=" TEST_TARGET " flags=0\n"
+                     "org.tgt1.access.manage method=ReplaceTarget target=" TEST_TARGET " flags=0\n"
+                     "org.tgt1.account.manage method=ReplaceTarget target=" TEST_TARGET " flags=0\n"
+                     "org.tgt1.reload method=Reload flags=0\n"
+                     "org.tgt1.target.manage method=Reload flags=0\n");
+}
+
 static void share(Harness *h, void *arg)
 {
         h->manager->shared_with = arg;
@@ -564,6 +584,7 @@ int main(int argc, char **argv)
         } tests[] = {
                 { "/polkit/allow", setup_system, test_allow },
                 { "/polkit/details", setup_system, test_details },
+                { "/polkit/whole-block", setup_system, test_whole_block },
                 { "/polkit/shared-unit", setup_system, test_shared_unit },
                 { "/polkit/session", setup_system, test_session },
                 { "/polkit/paths", setup_system, test_paths },
