@@ -91,6 +91,8 @@ int adm_account_new(Adm *a)
                 return r;
         (void)sd_bus_message_sensitive(m);
         r = sd_bus_message_append(m, "ss", user, adm_value(a, 'p'));
+        /* it stands in argv, where others can see it: no longer than need be */
+        explicit_bzero((char *)adm_value(a, 'p'), strlen(adm_value(a, 'p')));
         return adm_change(a, m, r, false, NULL);
 }
 

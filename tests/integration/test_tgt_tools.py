@@ -92,4 +92,26 @@ def test_img():
             assert not os.path.exists(os.path.join(places[1], "z"))
 
 
+def test_completion():
+    completion = os.path.join(tgt.BUILD, "src", "ctl", "completion")
+    tgt.run("zsh", "-n", os.path.join(completion, "_tgtadm"))
+    script = f"""source /usr/share/bash-completion/bash_completion
+source {completion}/tgtadm
+c() {{ COMP_WORDS=("$@"); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMP_LINE="$*"; COMP_POINT=${{#COMP_LINE}}; COMPREPLY=()
+      _tgtadm "$1" "${{COMP_WORDS[COMP_CWORD]}}" "${{COMP_WORDS[COMP_CWORD-1]}}"; echo "${{COMPREPLY[*]}}"; }}
+"""
+    with tgt.scratch() as d:
+        with stgt.Ours(d) as ours:
+            ours.ok("--op", "new", "--mode", "target", "--tid", 14, "-T", NAME)
+            for words, expected in ((["tgtadm", "--mode", "po"], "portal"), (["tgtadm", "--tar"], "--targetname"),
+                                    (["tgtadm", "--mode", "conn", "--op", ""], "show stat delete"),
+                                    (["tgtadm", "--mode", "target", "--tid", ""], "14"),
+                                    (["tgt-admin", "--upd"], "--update"), (["tgt-admin", "--update", "tid"], "tid=14"),
+                                    (["tgt-setup-lun", "--blo"], "--blocksize"), (["tgtimg", "--op", "n"], "new")):
+                quoted = " ".join(f"'{w}'" for w in words)
+                p = tgt.run("bash", "-c", script + "c " + quoted, env={
+                    **os.environ, "PATH": f"{ours.bin}:{os.environ['PATH']}", "TGT_IPC_SOCKET": ours.socket})
+                assert p.stdout.strip() == expected, (words, p.stdout)
+
+
 tgt.main()
