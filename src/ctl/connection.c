@@ -117,8 +117,7 @@ static int connect_socket(Ctl *c, const char *path)
         return EXIT_CODE_OK;
 }
 
-/* Is the name on the bus now? Activation is not asked for. */
-static bool name_has_owner(sd_bus *bus)
+bool ctl_is_on_bus(sd_bus *bus)
 {
         sd_bus_message *reply = NULL;
         int owned = 0;
@@ -175,7 +174,7 @@ static int connect_bus(Ctl *c, const char *which, bool only)
         sd_bus *bus = NULL;
         int r = open_bus(which, &bus), code;
 
-        if (r >= 0 && name_has_owner(bus)) {
+        if (r >= 0 && ctl_is_on_bus(bus)) {
                 c->bus = bus;
                 return EXIT_CODE_OK;
         }

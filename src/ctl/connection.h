@@ -18,6 +18,8 @@
 int ctl_connect(Ctl *c);
 /* The same, and says why not. */
 int ctl_need(Ctl *c);
+/* Is the daemon on this bus now? It is not started by that. */
+bool ctl_is_on_bus(sd_bus *bus);
 /* What to do to start the daemon; a sentence or two. */
 const char *ctl_start_hint(void);
 

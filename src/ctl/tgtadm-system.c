@@ -131,14 +131,21 @@ int adm_system_update(Adm *a)
                          name);
 }
 
+static bool is_there(sd_bus *bus, bool peer)
+{
+        if (!peer)
+                return ctl_is_on_bus(bus);
+        return sd_bus_is_open(bus) > 0 && sd_bus_process(bus, NULL) >= 0;
+}
+
 /* Until nobody answers any more, as stgt's does. */
 static void wait_for_end(Adm *a)
 {
         const struct timespec pause = { .tv_nsec = 100 * (long)NSEC_PER_MSEC };
 
-        while (sd_bus_is_open(a->ctl->bus) > 0 && sd_bus_process(a->ctl->bus, NULL) >= 0)
-                if (sd_bus_wait(a->ctl->bus, 100000) < 0)
-                        (void)nanosleep(&pause, NULL);
+        /* an initiator may have it started again at once */
+        for (unsigned i = 0; i < 300 && is_there(a->ctl->bus, a->ctl->peer); i++)
+                (void)nanosleep(&pause, NULL);
 }
 
 int adm_system_delete(Adm *a)
@@ -148,7 +155,7 @@ int adm_system_delete(Adm *a)
 
         if (r == ADM_OK)
                 r = adm_action(a, m, 0);
-        if (r == ADM_OK && a->ctl->peer)
+        if (r == ADM_OK)
                 wait_for_end(a);
         return r;
 }

@@ -205,6 +205,7 @@ tgt-admin -s | diff /tmp/before -
 tgt-admin --delete ALL
 [ -z "$(tgt-admin -s)" ]
 tgtadm --op delete --mode sys
+not busctl status org.tgt1                                # it has waited for that
 for _ in $(seq 50); do systemctl is-active tgtd.service > /dev/null || break; sleep 0.1; done
 [ "$(systemctl show -P ActiveState tgtd.service)" = inactive ]
 [ "$(systemctl show -P Result tgtd.service)" = success ]
