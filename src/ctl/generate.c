@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config/config.h"
 #include "ctl/args.h"
+#include "ctl/doctor.h"
 #include "ctl/generate.h"
 #include "ctl/verbs.h"
 
@@ -210,11 +211,21 @@ static void version(GString *to)
         g_string_append(to, ".TH TGTCTL 1 \"\" \"tgt " TGT_VERSION "\" \"tgtctl\"\n");
 }
 
+static void man_checks(GString *to)
+{
+        for (const Check *c = doctor_checks(); c->name; c++) {
+                g_string_append_printf(to, ".TP\n\\fB%s\\fR\n", c->name);
+                roff_append(c->looks_at, to);
+                g_string_append(to, ".\n");
+        }
+}
+
 static const Mark marks[] = {
         { "@MAN_TITLE@", version },
         { "@MAN_VERBS@", man_verbs },
         { "@MAN_OPTIONS@", man_options },
         { "@MAN_EXIT_CODES@", man_exit_codes },
+        { "@MAN_CHECKS@", man_checks },
         { "@COMPLETION_TABLES@", completion_tables },
         { "@COMPLETION_VERBS@", completion_verbs },
         { NULL },

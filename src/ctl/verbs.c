@@ -171,6 +171,22 @@ static const Verb verb_table[] = {
           "--dry-run asks it.",
           "tgtctl verify /etc/tgt/targets.d/disk1.conf\n"
           "tgtctl verify" },
+        { "doctor",
+          "",
+          0,
+          0,
+          VERB_READ_ONLY | VERB_LOCAL,
+          verb_doctor,
+          { WORD_NONE },
+          NULL,
+          "Look for what commonly goes wrong, and say how to mend it",
+          "Looks at the units, the ports, the firewall, other targets beside, the fragments, "
+          "backing stores, secrets, limits and the clock: see CHECKS. It needs neither the daemon "
+          "nor root; what it may not see, it says it could not see. The exit code is 1 if there "
+          "is a problem; warnings alone leave it 0.",
+          "tgtctl doctor\n"
+          "tgtctl doctor --quiet\n"
+          "tgtctl doctor --json" },
 
         { "create",
           "NAME [--DIRECTIVE=VALUE...]",
@@ -516,9 +532,9 @@ static const Option option_table[] = {
           "Find the daemon on this private socket" },
         { "control-port", 'C', OPTION_NUMBER, FIELD(control_port), "N", NULL, NULL,
           "Find the daemon that was started with the same number" },
-        { "config-dir", 0, OPTION_STRING, FIELD(config_dir), "DIR", "status,list,verify", NULL,
-          "Where fragments are, for what is read without a daemon" },
-        { "state-dir", 0, OPTION_STRING, FIELD(state_dir), "DIR", "status,list,verify", NULL,
+        { "config-dir", 0, OPTION_STRING, FIELD(config_dir), "DIR", "status,list,verify,doctor",
+          NULL, "Where fragments are, for what is read without a daemon" },
+        { "state-dir", 0, OPTION_STRING, FIELD(state_dir), "DIR", "status,list,verify,doctor", NULL,
           "Where saved targets are, for what is read without a daemon" },
         { "runtime", 0, OPTION_FLAG, FIELD(runtime), NULL, CHANGES, NULL,
           "Keep the change only until the daemon is stopped" },

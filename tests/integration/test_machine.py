@@ -130,9 +130,10 @@ set -e
 ) > /tmp/out 2>&1 || {{ cat /tmp/out; exit 1; }}
 {see.replace("SERVER", "127.0.0.1")}
 """ + r"""
-for n in 1 2 3; do
-    expect "Target:iqn.2026-01.org.example:disk$n " iscsi-ls -s iscsi://127.0.0.1
-    expect 'virtual size: 1 GiB' qemu-img info iscsi://127.0.0.1/iqn.2026-01.org.example:disk$n/1
+short=$(iscsi-ls iscsi://127.0.0.1 | grep -o 'iqn[^ ]*:disk2')   # this month, this host
+for n in iqn.2026-01.org.example:disk1 "$short" iqn.2026-01.org.example:disk3; do
+    expect "Target:$n " iscsi-ls -s iscsi://127.0.0.1
+    expect 'virtual size: 1 GiB' qemu-img info "iscsi://127.0.0.1/$n/1"
 done
 grep -q RemoveLogicalUnit /tmp/out                   # of busctl introspect
 """ + f"""
@@ -346,6 +347,51 @@ printf '<target iqn.2026-01.org.example:shadow>\nbacking-store /etc/shadow\ninit
 tgtctl reload || true
 expect 'nothing below /etc' tgtctl status shadow
 if iscsi-ls -s iscsi://127.0.0.1 | grep -A2 shadow | grep -q 'DIRECT_ACCESS (Size'; then exit 1; fi
+""")
+
+
+def test_doctor():
+    """What goes wrong on real machines is found there, and what is said to mend it mends it."""
+    machine(r"""
+find_() { expect "$1" tgtctl doctor --quiet; }
+# fresh: installed, nothing enabled; and somebody has the port
+chmod 0644 /srv/disk.img; fragment incominguser host7 secretpass12; chmod 0644 /etc/tgt/targets.d/disk.conf
+python3 -c 'import socket, time; s = socket.create_server(("", 3260)); time.sleep(600)' & squatter=$!
+sleep 1
+not tgtctl doctor
+find_ '^problem +port +Port 3260 is taken by python3 \(process '"$squatter"'\)'
+find_ '^warning +units +Neither .* is enabled'
+find_ '^problem +secrets +/etc/tgt/targets.d/disk.conf has CHAP secrets, and everybody'
+find_ '^warning +stores +/srv/disk.img can be read by everybody'
+expect 'only root sees who' setpriv --reuid=nobody --regid=nogroup --clear-groups tgtctl doctor
+loop=$(losetup -f --show /srv/disk.img 2> /dev/null) && { find_ "^problem +use +/srv/disk.img is behind $loop"; losetup -d "$loop"; }
+# as it says
+kill $squatter; wait $squatter || true
+systemctl enable tgtd.socket 2> /dev/null
+systemctl start tgtd.socket
+chmod go= /etc/tgt/targets.d/disk.conf
+chmod o= /srv/disk.img
+tgtctl doctor > /tmp/well
+not grep -E '^(problem|warning|unknown) +[^ c]' /tmp/well   # the clock is nobody's here
+iscsi-ls iscsi://127.0.0.1 > /dev/null
+expect 'systemd has port 3260 for tgtd' tgtctl doctor
+# a file that is not there, a unit that has failed, a portal that cannot be
+rm /srv/disk.img
+find_ '^problem +stores +/srv/disk.img, LUN 1 of iqn.2026-01.org.example:disk, is not there'
+echo 'portal 127.0.0.1:3260' > /etc/tgt/targets.d/p.conf
+find_ '^problem +portals +/etc/tgt/targets.d/p.conf:1: portal 127.0.0.1:3260 cannot be bound'
+rm /etc/tgt/targets.d/p.conf
+systemctl stop tgtd.socket tgtd.service
+systemctl start --no-block tgtd.service; sleep 1
+mkdir -p /etc/systemd/system/tgtd.service.d
+printf '[Service]\nExecStart=\nExecStart=/bin/false\nRestart=no\n' > /etc/systemd/system/tgtd.service.d/no.conf
+systemctl daemon-reload; systemctl restart tgtd.service || true
+find_ '^problem +units +tgtd.service has failed \(exit-code\)'
+rm -f /etc/systemd/system/tgt.service
+printf '[Service]\nExecStart=sleep 600\n' > /etc/systemd/system/tgt.service  # stands for stgt's
+systemctl daemon-reload; systemctl start tgt.service
+find_ "^problem +others +stgt's daemon runs beside"
+tgtctl doctor --json | python3 -c 'import json, sys; assert any(f["Level"] == "problem" for f in json.load(sys.stdin))'
 """)
 
 

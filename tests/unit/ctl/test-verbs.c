@@ -92,10 +92,12 @@ static void test_read_only(void)
 
         for (const Verb *v = verbs(); v->name; v++) {
                 g_test_message("%s", v->name);
+                if (v->flags & VERB_LOCAL) { /* reaches no daemon: there is nothing to change */
+                        g_assert_true(v->flags & VERB_READ_ONLY);
+                        continue;
+                }
                 g_assert_cmpint((v->flags & VERB_READ_ONLY) != 0, ==,
                                 g_strv_contains(read_only, v->name));
-                if (v->flags & VERB_LOCAL)
-                        g_assert_true(v->flags & VERB_READ_ONLY);
         }
 }
 

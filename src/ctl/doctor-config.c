@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ctl/doctor.h"
+
+/* ---- fragments ------------------------------------------------------------------------------- */
+
+static bool is_unreadable(const Problem *p)
+{
+        return strstr(p->text, g_strerror(EACCES)) != NULL;
+}
+
+void check_config(Doctor *d)
+{
+        if (!d->problems) {
+                doctor_find(d, FINDING_PROBLEM, "tgtctl verify", "The fragments cannot be read");
+                return;
+        }
+        for (guint i = 0; i < d->problems->len; i++) {
+                const Problem *p = g_ptr_array_index(d->problems, i);
+                g_autofree char *text = problem_format(p);
+
+                if (!d->privileged && is_unreadable(p))
+                        doctor_find(d, FINDING_UNKNOWN, "Run it as root", "%s", text);
+                else if (p->level == PROBLEM_ERROR)
+                        doctor_find(d, FINDING_PROBLEM,
+                                    "Edit the file, then: tgtctl verify; tgtctl reload", "%s",
+                                    text);
+                else
+                        doctor_find(d, FINDING_WARNING, NULL, "%s", text);
+        }
+        if (doctor_all_well(d))
+                doctor_find(d, FINDING_OK, NULL, "%u targets, no errors",
+                            g_hash_table_size(d->desired->targets));
+}
+
+/* ---- secrets --------------------------------------------------------------------------------- */
+
+static void check_file_of(Doctor *d, GHashTable *seen, const AccountSpec *a)
+{
+        g_autofree char *fix = NULL;
+        struct stat st;
+
+        if (!a->at.file || a->credential || !g_hash_table_add(seen, (gpointer)a->at.file))
+                return;
+        if (stat(a->at.file, &st) < 0 || (st.st_mode & (S_IROTH | S_IRGRP)) == 0)
+                return;
+        fix = g_strdup_printf("chmod go= %s (tgtd reads files of root all the same)", a->at.file);
+        doctor_find(d, st.st_mode & S_IROTH ? FINDING_PROBLEM : FINDING_WARNING, fix,
+                    "%s has CHAP secrets, and %s can read it", a->at.file,
+                    st.st_mode & S_IROTH ? "everybody" : "its group");
+}
+
+static void check_accounts(Doctor *d, GHashTable *seen, const GPtrArray *incoming,
+                           const AccountSpec *outgoing)
+{
+        if (outgoing)
+                check_file_of(d, seen, outgoing);
+        for (guint i = 0; i < incoming->len; i++)
+                check_file_of(d, seen, g_ptr_array_index(incoming, i));
+}
+
+void check_secrets(Doctor *d)
+{
+        g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+        const Desired *all = d->desired;
+        GHashTableIter iter;
+        gpointer value;
+
+        check_accounts(d, seen, all->discovery_incoming, all->discovery_outgoing);
+        g_hash_table_iter_init(&iter, all->targets);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                const TargetSpec *t = value;
+
+                check_accounts(d, seen, t->incoming, t->outgoing);
+        }
+        if (doctor_all_well(d))
+                doctor_find(d, FINDING_OK, NULL, "No secret can be read by others");
+}
