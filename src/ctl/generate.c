@@ -6,9 +6,10 @@
 #include "ctl/verbs.h"
 
 static const char *const word_kinds[_WORD_KIND_MAX] = {
-        [WORD_NONE] = "none",       [WORD_TARGET] = "target",       [WORD_UNIT] = "unit",
-        [WORD_SESSION] = "session", [WORD_FILE] = "file",           [WORD_LUN] = "lun",
-        [WORD_OBJECTS] = "objects", [WORD_DIRECTIVE] = "directive", [WORD_VERB] = "verb",
+        [WORD_NONE] = "none",           [WORD_TARGET] = "target",       [WORD_UNIT] = "unit",
+        [WORD_SESSION] = "session",     [WORD_FILE] = "file",           [WORD_LUN] = "lun",
+        [WORD_OBJECTS] = "objects",     [WORD_DIRECTIVE] = "directive", [WORD_VERB] = "verb",
+        [WORD_INITIATOR] = "initiator",
 };
 
 void roff_append(const char *text, GString *to)
@@ -206,6 +207,151 @@ static void completion_verbs(GString *to)
         }
 }
 
+/* ---- fish: its own syntax, the same rows ---- */
+
+/* In single quotes of fish, \\ and ' are escaped. */
+static void fish_quote(const char *text, GString *to)
+{
+        g_string_append_c(to, '\'');
+        for (const char *p = text; *p; p++) {
+                if (*p == '\'' || *p == '\\')
+                        g_string_append_c(to, '\\');
+                g_string_append_c(to, *p);
+        }
+        g_string_append_c(to, '\'');
+}
+
+/* "case 'account add'; echo target none": by verb, what its words are. */
+static void fish_words(GString *to)
+{
+        for (const Verb *v = verbs(); v->name; v++) {
+                g_string_append_printf(to, "        case '%s'\n                printf '%%s\\n' ",
+                                       v->name);
+                words_of(v, to);
+                g_string_append_c(to, '\n');
+        }
+}
+
+static void fish_verb(const char *condition, const char *word, const char *help, GString *to)
+{
+        g_string_append_printf(to, "complete -c tgtctl -n %s -f -a %s -d ", condition, word);
+        fish_quote(help, to);
+        g_string_append_c(to, '\n');
+}
+
+static void fish_verbs(GString *to)
+{
+        g_autofree const char **words = verb_first_words();
+
+        for (const char **w = words; *w; w++) {
+                unsigned n;
+                char *const alone[] = { (char *)*w, NULL };
+                const Verb *v = verb_find(alone, &n);
+                g_autoptr(GString) help = g_string_new(v ? v->help : "");
+
+                if (!v)
+                        second_words(*w, help);
+                fish_verb("__tgtctl_no_word", *w, help->str, to);
+        }
+        for (const Verb *v = verbs(); v->name; v++) {
+                const char *space = strchr(v->name, ' ');
+                g_autofree char *condition = NULL;
+
+                if (!space)
+                        continue;
+                condition = g_strdup_printf("'__tgtctl_one_word %.*s'", (int)(space - v->name),
+                                            v->name);
+                fish_verb(condition, space + 1, v->help, to);
+        }
+}
+
+static void fish_option(const char *condition, const Option *o, GString *to)
+{
+        g_string_append(to, "complete -c tgtctl");
+        if (condition)
+                g_string_append_printf(to, " -n '%s'", condition);
+        g_string_append_printf(to, " -l %s", o->name);
+        if (o->letter)
+                g_string_append_printf(to, " -s %c", o->letter);
+        if (o->value && o->choices)
+                g_string_append_printf(to, " %s -a '%s'", o->value[0] == '[' ? "-f" : "-x",
+                                       o->choices);
+        else if (o->value && o->value[0] != '[')
+                g_string_append(to, " -r");
+        g_string_append(to, " -d ");
+        fish_quote(o->help, to);
+        g_string_append_c(to, '\n');
+}
+
+static void fish_directive(const DirectiveDoc *d, GString *to)
+{
+        static const unsigned places[] = { VERB_TARGET_DIRECTIVES, VERB_LUN_DIRECTIVES };
+        g_autofree char *name = g_strdelimit(g_strdup(d->name), "_", '-');
+        g_autofree char *values = g_strdelimit(g_strdup(d->values), "|", ' ');
+        g_autoptr(GString) condition = g_string_new("__tgtctl_verb_is");
+
+        for (const Option *o = options_table(); o->name; o++)
+                if (STREQ(o->name, name))
+                        return; /* said already */
+        for (const Verb *v = verbs(); v->name; v++)
+                for (size_t i = 0; i < ELEMENTSOF(places); i++)
+                        if ((v->flags & places[i]) && option_directive(d->name, places[i])) {
+                                g_string_append_printf(condition, " %s", v->name);
+                                break;
+                        }
+        if (STREQ(condition->str, "__tgtctl_verb_is"))
+                return;
+        g_string_append_printf(to, "complete -c tgtctl -n '%s' -l %s ", condition->str, name);
+        if (is_choice(d->values))
+                g_string_append_printf(to, "-x -a '%s'", values);
+        else
+                g_string_append(to, "-r");
+        g_string_append(to, " -d ");
+        fish_quote(d->help, to);
+        g_string_append_c(to, '\n');
+}
+
+static void fish_options(GString *to)
+{
+        for (const Option *o = options_table(); o->name; o++) {
+                g_auto(GStrv) names = o->verbs ? g_strsplit(o->verbs, ",", -1) : NULL;
+                g_autoptr(GString) condition = g_string_new("__tgtctl_verb_is");
+
+                for (char **n = names; n && *n; n++) {
+                        g_autofree char *key = g_strdelimit(g_strdup(*n), " ", '_');
+
+                        g_string_append_printf(condition, " %s", key);
+                }
+                fish_option(names ? condition->str : NULL, o, to);
+        }
+        for (const DirectiveDoc *d = config_directive_docs(); d->name; d++)
+                if (d->supported)
+                        fish_directive(d, to);
+}
+
+/* Options whose value can be the next word. */
+static void fish_with_value(GString *to)
+{
+        g_string_append(to, "        set -l with_value");
+        for (const Option *o = options_table(); o->name; o++)
+                if (o->value && o->value[0] != '[') {
+                        g_string_append_printf(to, " --%s", o->name);
+                        if (o->letter)
+                                g_string_append_printf(to, " -%c", o->letter);
+                }
+        g_string_append_c(to, '\n');
+}
+
+static void fish_directives(GString *to)
+{
+        g_string_append(to, "                printf '%s\\n'");
+        for (const DirectiveDoc *d = config_directive_docs(); d->name; d++)
+                if (d->supported &&
+                    option_directive(d->name, VERB_TARGET_DIRECTIVES | VERB_LUN_DIRECTIVES))
+                        g_string_append_printf(to, " %s", d->name);
+        g_string_append_c(to, '\n');
+}
+
 static void version(GString *to)
 {
         g_string_append(to, ".TH TGTCTL 1 \"\" \"tgt " TGT_VERSION "\" \"tgtctl\"\n");
@@ -228,6 +374,11 @@ static const Mark marks[] = {
         { "@MAN_CHECKS@", man_checks },
         { "@COMPLETION_TABLES@", completion_tables },
         { "@COMPLETION_VERBS@", completion_verbs },
+        { "@FISH_WORDS@", fish_words },
+        { "@FISH_VERBS@", fish_verbs },
+        { "@FISH_OPTIONS@", fish_options },
+        { "@FISH_WITH_VALUE@", fish_with_value },
+        { "@FISH_DIRECTIVES@", fish_directives },
         { NULL },
 };
 

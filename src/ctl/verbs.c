@@ -320,7 +320,7 @@ static const Verb verb_table[] = {
           ANY_NUMBER,
           0,
           verb_allow,
-          { WORD_TARGET, WORD_NONE },
+          { WORD_TARGET, WORD_INITIATOR },
           "Access",
           "Let initiators in",
           "By name (iqn., eui., naa.) or by address, or everybody by ALL. Where names and "
@@ -335,7 +335,7 @@ static const Verb verb_table[] = {
           ANY_NUMBER,
           0,
           verb_deny,
-          { WORD_TARGET, WORD_NONE },
+          { WORD_TARGET, WORD_INITIATOR },
           NULL,
           "Take back what allow gave",
           "Removes entries from the access list. Sessions that are there stay: see disconnect. "

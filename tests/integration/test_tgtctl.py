@@ -705,6 +705,50 @@ printf '%s\n' "${COMPREPLY[@]}"
 """
 
 
+HOST = "iqn.2026-01.org.example:host7"
+
+
+def add_names(d):
+    """A second target, with another LUN and with initiators."""
+    ctl(d, "create", OTHER, "--initiator-name=" + HOST, "--initiator-address=10.1.0.0/16")
+    ctl(d, "add-lun", OTHER, "--bs-type=null", "--size=1M", "--lun=7")
+
+
+FISH = r"""
+source $argv[1]; set -x PATH $argv[2] $PATH; complete -C "$argv[3]"
+"""
+
+
+def test_fish_completion():
+    script = os.path.join(tgt.BUILD, "src", "ctl", "completion", "tgtctl.fish")
+    with served() as d:
+        at = "--socket=" + os.path.join(d.runtime, "control") + " "
+
+        def complete(line, cwd=None):
+            p = subprocess.run(["fish", "--no-config", "-c", FISH, script,
+                                os.path.dirname(tgt.TGTCTL), "tgtctl " + line], text=True,
+                               env={**CLEAN, "HOME": d.dir}, cwd=cwd, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, check=True, timeout=60)
+            assert not p.stderr, p.stderr
+            return [x.split("\t")[0] for x in p.stdout.splitlines()]
+        assert complete("sta") == ["status"]
+        assert set(complete("re")) == {"reload", "remove-lun"}, complete("re")
+        assert set(complete("account ")) == {"add", "list", "remove"}, complete("account ")
+        assert {"disk", DISK} <= set(complete(at + "status "))
+        assert complete(at + "account remove d") == ["disk"]
+        assert complete(at + "remove-lun disk ") == ["1"]
+        assert "luns" in complete("list ") and "disk/1" in complete(at + "unit refresh ")
+        assert "--runtime" in complete("create --r") and "--force" not in complete("status --")
+        assert complete("add-lun --wr") == ["--write-cache"], complete("add-lun --wr")
+        assert complete("add-lun --write-cache=of") == ["--write-cache=off"]
+        assert "alias" in complete(at + "set disk al")
+        add_names(d)
+        assert complete(at + "remove-lun other ") == complete(at + "remove-lun " + OTHER + " ") == ["7"]
+        assert set(complete(at + "deny disk ")) == {"ALL", "10.1.0.0/16", HOST}
+        assert complete(at + f"deny disk {HOST} 10") == ["10.1.0.0/16"]
+        assert "disk.img" in complete("verify di", cwd=d.dir)
+
+
 def test_bash_completion():
     script = os.path.join(tgt.BUILD, "src", "ctl", "completion", "tgtctl")
     with served() as d:
@@ -729,6 +773,11 @@ def test_bash_completion():
         assert complete("--json=s") == ["short"]
         assert complete("add-lun", "--write-cache=of") == ["off"]
         assert "disk/1" in complete(at, "unit", "refresh", "")
+        add_names(d)
+        assert complete(at, "remove-lun", "other", "") == ["7"]
+        assert complete(at, "remove-lun", OTHER, "") == ["7"]
+        assert set(complete(at, "deny", "disk", "")) == {"ALL", "10.1.0.0/16", HOST}
+        assert complete(at, "deny", "disk", "10") == ["10.1.0.0/16"]
 
 
 def test_bash_completion_as_typed():
@@ -788,6 +837,9 @@ def test_zsh_completion():
         assert "--write-cache=" in complete("add-lun", "--") and \
             "--runtime" in complete("add-lun", "--")
         assert complete("verify", "") == ["FILES"]
+        add_names(d)
+        assert complete(at, "remove-lun", "other", "") == ["7"]
+        assert set(complete(at, "deny", "disk", "")) == {"ALL", "10.1.0.0/16", HOST}
 
 
 def test_help_and_man():
