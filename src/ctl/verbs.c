@@ -187,6 +187,23 @@ static const Verb verb_table[] = {
           "tgtctl doctor\n"
           "tgtctl doctor --quiet\n"
           "tgtctl doctor --json" },
+        { "convert lio",
+          "FILE [DIR]",
+          1,
+          2,
+          VERB_READ_ONLY | VERB_LOCAL,
+          verb_convert_lio,
+          { WORD_FILE, WORD_FILE },
+          NULL,
+          "Make fragments of LIO's saveconfig.json",
+          "Writes what targetcli has saved as fragments to standard output, or as one file for "
+          "each "
+          "target into DIR, where nothing is overwritten. Disks keep their LUN numbers, serial "
+          "numbers and NAA designators, so that multipath and VMFS know them. What cannot be "
+          "said here is told by name, and makes the exit code 1; access is never wider than it "
+          "was. CHAP secrets are in the output. See tgt-migrate(7).",
+          "tgtctl convert lio /etc/target/saveconfig.json\n"
+          "tgtctl convert lio /etc/rtslib-fb-target/saveconfig.json /etc/tgt/targets.d" },
 
         { "create",
           "NAME [--DIRECTIVE=VALUE...]",

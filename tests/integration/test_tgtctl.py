@@ -842,9 +842,49 @@ def test_zsh_completion():
         assert set(complete(at, "deny", "disk", "")) == {"ALL", "10.1.0.0/16", HOST}
 
 
+def test_convert_lio():
+    """What LIO served is served with the same LUN numbers and identities to the same initiators."""
+    serial = "f3e8a1c2-0d4b-4c5e-9a6f-7b8091a2b3c4"
+    with daemon() as d:
+        config = {"storage_objects": [{"plugin": "fileio", "name": "a", "wwn": serial, "write_back": True,
+                                       "dev": tgt.sparse(os.path.join(d.dir, "a.img"), 8 << 20),
+                                       "attributes": {"emulate_model_alias": 1}}],
+                  "targets": [{"fabric": "iscsi", "wwn": DISK, "tpgs": [{
+                      "enable": True, "tag": 1, "attributes": {"authentication": 0}, "portals": [],
+                      "luns": [{"index": 0, "storage_object": "/backstores/fileio/a"}],
+                      "node_acls": [{"node_wwn": HOST, "mapped_luns": [{"index": 3, "tpg_lun": 0}]}]}]}]}
+        saved = os.path.join(d.dir, "saveconfig.json")
+        with open(saved, "w") as f:
+            json.dump(config, f)
+        folder = os.path.join(d.config, "targets.d")
+        r = ctl(None, "convert", "lio", saved)
+        assert f"<target {DISK}>" in r.out and "Note: " in r.err and "Not converted" not in r.err, r
+        out = ctl(None, "convert", "lio", saved, folder).out
+        assert out == f"{folder}/{DISK}.conf\n" and os.stat(out.strip()).st_mode & 0o777 == 0o600, out
+        assert "nothing is overwritten" in ctl(None, "convert", "lio", saved, folder, code=FAILURE).err
+        ctl(d, "reload")
+        url = d.url(DISK, 3)
+        page = subprocess.run(["iscsi-inq", "-i", HOST, "-e", "1", "-c", "131", url], check=True, timeout=60,
+                              stdout=subprocess.PIPE).stdout
+        assert bytes.fromhex("6001405f3e8a1c20d4b4c5e9a6f7b809") in page, page
+        assert serial in tgt.run("iscsi-inq", "-i", HOST, "-e", "1", "-c", "128", url).stdout
+        assert "Vendor:LIO-ORG" in tgt.run("iscsi-inq", "-i", HOST, url).stdout
+        assert tgt.run("iscsi-inq", url, check=False).returncode != 0  # nobody else
+        # what cannot be said is told, and what is no such file is refused
+        config["targets"].append({"fabric": "vhost", "wwn": "naa.5001405c9a0f3ce7", "tpgs": []})
+        with open(saved, "w") as f:
+            json.dump(config, f)
+        r = ctl(None, "convert", "lio", saved, code=FAILURE)
+        assert "Not converted: naa.5001405c9a0f3ce7: a target of the fabric vhost" in r.err and DISK in r.out
+        r = ctl(None, "convert", "lio", saved, "--json", code=FAILURE)
+        assert [x["Lost"] for x in json.loads(r.out)["Told"]] == [False, True], r
+        assert "line 1: " in ctl(None, "convert", "lio", __file__, code=FAILURE).err
+        ctl(None, "convert", "lio", "/nonexistent", code=FAILURE)
+
+
 def test_help_and_man():
     out = ctl(None, "--help").out
-    listed = re.findall(r"^  ([a-z][a-z-]+(?: (?:add|remove|list|refresh|store-options))?)(?: |$)", out, re.M)
+    listed = re.findall(r"^  ([a-z][a-z-]+(?: (?:add|remove|list|refresh|store-options|lio))?)(?: |$)", out, re.M)
     assert {"status", "account add", "unit refresh", "reload"} <= set(listed), listed
     man = tgt.run("man", "-l", os.path.join(tgt.BUILD, "man", "tgtctl.1"),
                   env={**CLEAN, "MANWIDTH": "200", "LC_ALL": "C.UTF-8"}).stdout
@@ -856,6 +896,28 @@ def test_help_and_man():
         assert re.search(rf"^ +{re.escape(verb)}( |$)", man, re.M), f"{verb} is not in the man page"
     assert ctl(None, "help", "account").out.count("tgtctl account add [TARGET]") == 1
     assert ctl(None, "--version").out.startswith("tgtctl ")
+
+
+def test_the_page_for_who_comes_from_elsewhere():
+    """Its fragments are right, and the verbs and directives that it names are there."""
+    with open(os.path.join(tgt.SOURCE, "man", "tgt-migrate.7"), encoding="utf-8") as f:
+        page = f.read().replace("\\-", "-")
+    fragments = re.findall(r"^\.EX\n(<target.*?</target>\n)\.EE", page, re.M | re.S)
+    assert len(fragments) == 2
+    with tgt.scratch() as d:
+        path = os.path.join(d, "page.conf")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("".join(fragments))
+        assert "2 targets, no errors" in ctl(None, "verify", path).out
+    for line in re.findall(r"tgtctl ([a-z].*)", page):
+        words = re.match(r"[a-z-]+(?: [a-z]+)?", line)[0].split()
+        ctl(None, "help", *words[:2 if words[0] in ("account", "portal", "convert") else 1])
+    known = tgt.run("man", "-l", os.path.join(tgt.BUILD, "man", "targets.conf.5"),
+                    env={**CLEAN, "MANWIDTH": "200", "LC_ALL": "C.UTF-8"}).stdout
+    known = re.sub(r".\x08", "", known)
+    for row in re.findall(r"^\S[^\t\n]*\t([a-z].*)$", page, re.M):
+        for directive in re.findall(r"(?:^|, )([a-z]+[_-][a-z_-]+)(?= |,|$)", row):
+            assert re.search(rf"\b{directive}\b", known), directive
 
 
 if __name__ == "__main__":
