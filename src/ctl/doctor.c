@@ -166,7 +166,14 @@ char *doctor_ask(Doctor *d, const char *program, ...)
 
 char *doctor_unit(Doctor *d, const char *unit, const char *property)
 {
-        return doctor_ask(d, "systemctl", "show", "--value", "-p", property, unit, NULL);
+        g_autofree char *key = g_strdup_printf("%s %s", unit, property);
+        gpointer value;
+
+        if (!g_hash_table_lookup_extended(d->units, key, NULL, &value)) {
+                value = doctor_ask(d, "systemctl", "show", "--value", "-p", property, unit, NULL);
+                g_hash_table_insert(d->units, g_steal_pointer(&key), value);
+        }
+        return g_strdup(value);
 }
 
 void doctor_each_lun(Doctor *d, DoctorLun *f)
@@ -189,6 +196,7 @@ void doctor_run(Doctor *d)
         g_autoptr(GHashTable) bad = NULL;
 
         d->findings = json_array();
+        d->units = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         if (config_load(&d->paths, NULL, &d->desired, &bad, &d->problems) < 0) {
                 d->desired = desired_new();
                 d->problems = NULL;
@@ -202,6 +210,7 @@ void doctor_done(Doctor *d)
         if (d->problems)
                 g_ptr_array_unref(d->problems);
         d->desired = desired_free(d->desired);
+        g_hash_table_unref(d->units);
         json_decref(d->findings);
         config_paths_clear(&d->paths);
 }

@@ -51,6 +51,7 @@ struct Doctor {
         Desired *desired;     /* what is configured */
         GPtrArray *problems;  /* Problem*: of it */
         const Check *running; /* which findings are of */
+        GHashTable *units;    /* "UNIT PROPERTY" -> value: systemctl has been asked */
         /* of the check that runs, for doctor_each_lun() */
         unsigned n_luns, n_aio;
         GHashTable *sparse;

@@ -202,5 +202,10 @@ void manager_end_file(FileMaking *f, bool keep)
         }
         f->job = (LoopJob){ .work = remove_work, .done = remove_done };
         f->manager->n_jobs++;
+        if (f->manager->state == MANAGER_STOPPING) { /* no more jobs are begun */
+                remove_work(&f->job);
+                remove_done(&f->job);
+                return;
+        }
         manager_job(f->manager, &f->manager->file_lane, &f->job);
 }
