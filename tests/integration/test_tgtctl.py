@@ -731,7 +731,7 @@ def test_fish_completion():
                                stderr=subprocess.PIPE, check=True, timeout=60)
             assert not p.stderr, p.stderr
             return [x.split("\t")[0] for x in p.stdout.splitlines()]
-        assert complete("sta") == ["status"]
+        assert complete("statu") == ["status"]
         assert set(complete("re")) == {"reload", "remove-lun"}, complete("re")
         assert set(complete("account ")) == {"add", "list", "remove"}, complete("account ")
         assert {"disk", DISK} <= set(complete(at + "status "))
