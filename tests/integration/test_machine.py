@@ -324,6 +324,44 @@ expect mine tgtctl list
 """)
 
 
+def test_file_is_made_for_who_may():
+    """create --size by one whom polkit lets, in the daemon's sandbox; interrupted over the system bus."""
+    machine(r"""
+useradd -m alice
+systemctl start tgtd.socket
+as_alice() { setpriv --reuid=alice --regid=alice --clear-groups tgtctl --no-ask-password "$@"; }
+refuse 'needs authentication|not authorized|denied' as_alice create hers --size 16M
+not test -e /var/lib/tgt/disks
+cat > /etc/polkit-1/rules.d/50-alice.rules <<'EOF'
+polkit.addRule(function(action, subject) {
+    if (action.id == "org.tgt1.target.manage" && subject.user == "alice")
+        return polkit.Result.YES;
+});
+EOF
+sleep 2
+expect 'LUN 1 is /var/lib/tgt/disks/.*:hers.img, 16M' as_alice create hers --size 16M
+[ "$(stat -c '%U %a %s' /var/lib/tgt/disks/*:hers.img)" = 'tgt 600 16777216' ]
+# elsewhere takes another authority, and a folder that is the daemon's
+refuse 'needs authentication|use-any-path' as_alice create hers2 --size 16M --store-dir /opt
+refuse 'ReadWritePaths=/srv' tgtctl create hers2 --size 16M --store-dir /srv
+mkdir -p /etc/systemd/system/tgtd.service.d
+printf '[Service]\nReadWritePaths=/srv\n' > /etc/systemd/system/tgtd.service.d/srv.conf
+chown tgt /srv
+systemctl daemon-reload; systemctl restart tgtd.service
+expect 'LUN 1 is /srv/.*:hers2.img' tgtctl create hers2 --size 16M --store-dir /srv
+# the client goes: so does the file. The daemon is stopped, so that it does not finish first
+pid=$(systemctl show --value -p MainPID tgtd.service)
+kill -STOP "$pid"
+setpriv --reuid=alice --regid=alice --clear-groups tgtctl create gone --size 64M --preallocate & client=$!
+sleep 1
+kill -KILL $client; wait $client || true
+kill -CONT "$pid"
+sleep 1
+not tgtctl show gone
+not ls /var/lib/tgt/disks/*gone*
+""")
+
+
 def test_device_and_private_file():
     machine(r"""
 fragment
