@@ -259,15 +259,19 @@ static void tell_alua(Convert *c, const json_t *object, const char *what)
 }
 
 /* "/backstores/fileio/disk" */
+static char *backstore_path(const json_t *object)
+{
+        return g_strdup_printf("/backstores/%s/%s", json_text(object, "plugin"),
+                               json_text(object, "name"));
+}
+
 static const json_t *find_backstore(const json_t *root, const char *path)
 {
         json_t *object;
         size_t i;
 
         json_array_foreach (json_object_get(root, "storage_objects"), i, object) {
-                g_autofree char *name =
-                        g_strdup_printf("/backstores/%s/%s", json_text(object, "plugin"),
-                                        json_text(object, "name"));
+                g_autofree char *name = backstore_path(object);
 
                 if (STREQ(name, path))
                         return object;
@@ -514,13 +518,19 @@ static void convert_portals(Convert *c, const TargetSpec *t, const json_t *group
 
 /* ---- targets --------------------------------------------------------------------------------- */
 
+/* Old files do not say. */
+static bool is_enabled(const json_t *group)
+{
+        return !json_object_get(group, "enable") || is_set(group, "enable");
+}
+
 static const json_t *first_enabled(const json_t *groups)
 {
         json_t *group;
         size_t i;
 
         json_array_foreach (groups, i, group)
-                if (is_set(group, "enable"))
+                if (is_enabled(group))
                         return group;
         return json_array_get(groups, 0);
 }
@@ -548,7 +558,7 @@ static void convert_target(Convert *c, const json_t *root, const json_t *target)
                 if (other != group)
                         convert_tell(c, true, wwn, "target portal group %lld: a target has one",
                                      (long long)json_number(other, "tag"));
-        if (group && !is_set(group, "enable"))
+        if (group && !is_enabled(group))
                 convert_set(c, t, NULL, wwn, "state", "offline");
         tell_attributes(c, json_object_get(group, "attributes"), group_attributes, wwn);
         convert_access(c, t, group);
@@ -578,9 +588,7 @@ static void tell_unmapped(Convert *c, const json_t *root)
         size_t i;
 
         json_array_foreach (json_object_get(root, "storage_objects"), i, object) {
-                g_autofree char *path =
-                        g_strdup_printf("/backstores/%s/%s", json_text(object, "plugin"),
-                                        json_text(object, "name"));
+                g_autofree char *path = backstore_path(object);
 
                 if (!is_mapped(root, path))
                         convert_tell(c, false, path, "no target maps it");
