@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ctl/context.h"
 #include "ctl/pager.h"
+#include "ctl/screen.h"
 
 static const char *const exit_code_helps[_EXIT_CODE_MAX] = {
         [EXIT_CODE_OK] = "Done.",
@@ -30,6 +31,7 @@ static void print_error(Ctl *c, Color color, const char *format, va_list ap)
                 return;
         }
         lines = g_strsplit(text, "\n", -1);
+        screen_close(); /* what is said there would go with it */
         (void)fflush(stdout);
         for (char **l = lines; *l; l++) {
                 g_autofree char *clean = text_sanitize(*l, c->terminal.unicode);

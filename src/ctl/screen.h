@@ -7,7 +7,7 @@
 
 /* Takes standard input and output over; false: they are not a terminal. */
 bool screen_open(void);
-/* Gives it back as it was. */
+/* Gives it back as it was, if it was taken. */
 void screen_close(void);
 /* Rows of the terminal now; columns go to terminal->width. */
 unsigned screen_size(Terminal *terminal);

@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import urllib.request
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -222,6 +223,10 @@ def test_top():
             p.kill()
             p.wait()
         idle.close()
+        # the daemon goes while somebody watches: the reason stays on the screen that is left
+        threading.Timer(2, d.stop).start()
+        code, screen = terminal.run(argv)
+        assert code == 3 and screen.split("\x1b[?1049l")[1].strip(), (code, screen[-200:])
 
 
 def test_probes_are_in_the_binary():
