@@ -382,3 +382,34 @@ void run_compare(Call *call)
         call->options.force = true; /* it is shown, also if it would be refused */
         manager_reload(call->server->manager, &caller, &call->options, done_compare, call, NULL);
 }
+
+/* ---- what waits to be confirmed -------------------------------------------------------------- */
+
+static void done_changes(const EditResult *result, void *userdata)
+{
+        Call *call = userdata;
+        sd_bus_message *reply;
+
+        if (!call->connection) {
+                call_free(call);
+        } else if (result->error.name) {
+                call_fail(call, &result->error);
+        } else {
+                reply = call_new_reply(call);
+                call_answer(call, reply, reply ? append_changes(reply, result->changes) : -ENOMEM);
+        }
+}
+
+void run_confirm(Call *call)
+{
+        Caller caller = call_caller(call);
+
+        manager_confirm(call->server->manager, &caller, &call->options, done_changes, call, NULL);
+}
+
+void run_rollback(Call *call)
+{
+        Caller caller = call_caller(call);
+
+        manager_rollback(call->server->manager, &caller, &call->options, done_changes, call, NULL);
+}

@@ -41,6 +41,8 @@ typedef struct BusError {
 #define ERROR_BACKING_STORE "org.tgt1.Error.BackingStore"
 /* a file of the administrator defines it; the text names file and line */
 #define ERROR_ADMINISTRATOR "org.tgt1.Error.DefinedByAdministrator"
+/* another change waits to be confirmed; the text names it */
+#define ERROR_UNCONFIRMED "org.tgt1.Error.Unconfirmed"
 /* a limit is reached */
 #define ERROR_LIMIT "org.tgt1.Error.LimitExceeded"
 /* anything else; the text says what */
@@ -116,6 +118,21 @@ void manager_end_file(FileMaking *f, bool keep);
 const char *manager_file_folder(const Manager *m);
 /* "FOLDER/NAME.img" of a target. */
 char *manager_file_path(const char *folder, const char *target);
+
+/* A change with confirm_usec waits to be confirmed: nothing else is changed meanwhile, and when its
+ * time is over it is taken back, as by manager_rollback(). Of the options only the generation
+ * counts: it must be that of the change. */
+void manager_confirm(Manager *m, const Caller *caller, const EditOptions *options, EditDone *done,
+                     void *userdata, GDestroyNotify destroy);
+void manager_rollback(Manager *m, const Caller *caller, const EditOptions *options, EditDone *done,
+                      void *userdata, GDestroyNotify destroy);
+typedef struct ArmedInfo {
+        uint64_t until_usec; /* CLOCK_REALTIME */
+        uint64_t generation; /* of the change */
+        const char *by;
+        const GPtrArray *changes; /* char* */
+} ArmedInfo;
+bool manager_armed(const Manager *m, ArmedInfo *ret); /* false: no change waits */
 
 const Desired *manager_desired(const Manager *m); /* what runs */
 uint64_t manager_generation(const Manager *m);

@@ -48,6 +48,34 @@ GETTER(get_store_types)
         return sd_bus_message_append_strv(reply, (char **)types);
 }
 
+static ArmedInfo armed_info(void *userdata)
+{
+        ArmedInfo info = { 0 };
+
+        (void)manager_armed(manager_of(userdata), &info);
+        return info;
+}
+
+GETTER(get_confirm_until)
+{
+        return sd_bus_message_append(reply, "t", armed_info(userdata).until_usec);
+}
+
+GETTER(get_confirm_generation)
+{
+        return sd_bus_message_append(reply, "t", armed_info(userdata).generation);
+}
+
+GETTER(get_confirm_by)
+{
+        return append_text(reply, armed_info(userdata).by);
+}
+
+GETTER(get_confirm_changes)
+{
+        return append_changes(reply, armed_info(userdata).changes);
+}
+
 static int append_account(sd_bus_message *m, const AccountSpec *a, const char *direction)
 {
         int r = sd_bus_message_open_container(m, 'r', "ss");
@@ -132,6 +160,14 @@ const sd_bus_vtable manager_vtable[] = {
         SD_BUS_PROPERTY("Offline", "b", get_offline, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Debug", "b", get_debug, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("TargetsConf", "s", get_targets_conf, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+
+        SD_BUS_PROPERTY("ConfirmUntil", "t", get_confirm_until, 0,
+                        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("ConfirmGeneration", "t", get_confirm_generation, 0,
+                        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("ConfirmBy", "s", get_confirm_by, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("ConfirmChanges", "as", get_confirm_changes, 0,
+                        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 
         SD_BUS_METHOD_WITH_ARGS("ListTargets", SD_BUS_ARGS("s", after, "u", max),
                                 SD_BUS_RESULT("a(sousuu)", targets), call_entry,
@@ -222,6 +258,12 @@ const sd_bus_vtable manager_vtable[] = {
                                 SD_BUS_RESULT("t", generation, "a(sssia(sasas))", changes,
                                               "a(sussss)", problems),
                                 call_entry, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Confirm", SD_BUS_ARGS("a{sv}", options),
+                                SD_BUS_RESULT("as", changes), call_entry,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Rollback", SD_BUS_ARGS("a{sv}", options),
+                                SD_BUS_RESULT("as", changes), call_entry,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Verify", SD_BUS_ARGS("as", files, "a{sv}", options),
                                 SD_BUS_RESULT("a(sussss)", problems), call_entry,
                                 SD_BUS_VTABLE_UNPRIVILEGED),

@@ -28,6 +28,7 @@ typedef struct Told {
         uint64_t generation;
         unsigned n_targets, n_sessions;
         size_t n_units;
+        uint64_t confirm_until;
         bool offline, debugging;
 } Told;
 
@@ -160,7 +161,11 @@ static bool exists(Manager *m, const Pending *p)
 
 static Told told_now(Manager *m)
 {
+        ArmedInfo armed = { 0 };
+
+        (void)manager_armed(m, &armed);
         return (Told){
+                .confirm_until = armed.until_usec,
                 .state = g_intern_string(manager_state(m)),
                 .generation = manager_generation(m),
                 .n_targets = g_hash_table_size(manager_desired(m)->targets),
@@ -174,7 +179,7 @@ static Told told_now(Manager *m)
 static void flush_manager(Signals *s)
 {
         Told now = told_now(s->server->manager), *old = &s->told;
-        const char *names[12];
+        const char *names[16];
         size_t n = 0;
 
         if (now.state != old->state)
@@ -193,6 +198,12 @@ static void flush_manager(Signals *s)
                 names[n++] = "Generation";
                 names[n++] = "DiscoveryAccounts"; /* part of what is configured */
                 names[n++] = "Accounts";
+        }
+        if (now.confirm_until != old->confirm_until) {
+                names[n++] = "ConfirmUntil";
+                names[n++] = "ConfirmGeneration";
+                names[n++] = "ConfirmBy";
+                names[n++] = "ConfirmChanges";
         }
         names[n] = NULL;
         s->told = now;

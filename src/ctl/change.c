@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ctl/change.h"
+
+#include <inttypes.h>
+
 #include "ctl/connection.h"
 #include "ctl/message.h"
 #include "ctl/model.h"
@@ -109,6 +112,15 @@ Color change_color(const char *line)
                               : COLOR_NONE;
 }
 
+void tell_confirm(Ctl *c)
+{
+        if (c->options.confirm_within > 0 && !c->options.dry_run)
+                ctl_note(c,
+                         "This is taken back in %" PRIu64 " s, unless it is confirmed: "
+                         "tgtctl confirm",
+                         c->options.confirm_within / NSEC_PER_SEC);
+}
+
 void tell_changes(Ctl *c, const json_t *changes)
 {
         const json_t *line;
@@ -125,6 +137,8 @@ void tell_changes(Ctl *c, const json_t *changes)
 
                 ctl_say(c, change_color(text), "%s", text);
         }
+        if (json_array_size(changes) > 0)
+                tell_confirm(c);
 }
 
 int change_finish(Ctl *c, sd_bus_message *m, int appended, unsigned mask, const char *const *outs)

@@ -40,6 +40,8 @@ int change_finish(Ctl *c, sd_bus_message *m, int appended, unsigned mask, const 
 void change_result(Ctl *c, const char *name, json_t *value);
 /* Of a line, by how it begins. */
 Color change_color(const char *line);
+/* That a change was made that waits to be confirmed, if so. */
+void tell_confirm(Ctl *c);
 /* Lines of changes, on stdout. */
 void tell_changes(Ctl *c, const json_t *changes);
 /* A list of {File Line Level Target Directive Text}: on stderr. */

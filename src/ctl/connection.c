@@ -26,6 +26,7 @@ static const struct {
         { "org.tgt1.Error.Exists", EXIT_CODE_CONFLICT },
         { "org.tgt1.Error.InUse", EXIT_CODE_CONFLICT },
         { "org.tgt1.Error.Conflict", EXIT_CODE_CONFLICT },
+        { "org.tgt1.Error.Unconfirmed", EXIT_CODE_CONFLICT },
         { "org.tgt1.Error.DefinedByAdministrator", EXIT_CODE_CONFLICT },
         { SD_BUS_ERROR_UNKNOWN_OBJECT, EXIT_CODE_NOT_FOUND },
         { SD_BUS_ERROR_ACCESS_DENIED, EXIT_CODE_DENIED },

@@ -175,6 +175,8 @@ static void tell_difference(Ctl *c, const json_t *changes, const char *nothing, 
                 ctl_say(c, change_color(line), "%s", line);
                 tell_details(c, change);
         }
+        if (json_array_size(changes) > 0)
+                tell_confirm(c);
 }
 
 /* The reply of Apply and Compare into c->result. */
@@ -353,4 +355,30 @@ int verb_diff(Ctl *c, char **args)
         if (problems_have_error(problems))
                 return EXIT_CODE_FAILURE;
         return json_array_size(changes) > 0 ? EXIT_CODE_DIFFERS : EXIT_CODE_OK;
+}
+
+/* ---- what waits to be confirmed -------------------------------------------------------------- */
+
+static int end_waiting(Ctl *c, const char *method, const char *done)
+{
+        static const char *const outs[] = { NULL };
+        sd_bus_message *m = NULL;
+        int code = change_begin(c, BUS_ROOT, IFACE("Manager"), method, &m);
+
+        if (code != EXIT_CODE_OK)
+                return code;
+        code = change_finish(c, m, 0, OPTIONS_GENERATION, outs);
+        if (code == EXIT_CODE_OK && !ctl_json(c))
+                ctl_note(c, "%s", done);
+        return code;
+}
+
+int verb_confirm(Ctl *c, char **args)
+{
+        return end_waiting(c, "Confirm", "This stays.");
+}
+
+int verb_rollback(Ctl *c, char **args)
+{
+        return end_waiting(c, "Rollback", "This is taken back.");
 }

@@ -213,6 +213,25 @@ static void format_units(Ctl *c, GString *s, const json_t *units)
                 field(c, s, "Units", COLOR_NONE, "%zu", json_array_size(units));
 }
 
+static void format_unconfirmed(Ctl *c, GString *s, const json_t *manager)
+{
+        gint64 until = json_number(manager, "ConfirmUntil") / 1000000;
+        gint64 left = until - g_get_real_time() / 1000000;
+        const json_t *change, *changes = json_object_get(manager, "ConfirmChanges");
+        const char *label = "Changes";
+        size_t i;
+
+        if (until == 0)
+                return;
+        field(c, s, "Unconfirmed", COLOR_YELLOW,
+              "a change by %s, taken back in %" G_GINT64_FORMAT " s (tgtctl confirm)",
+              json_text(manager, "ConfirmBy"), MAX(left, 0));
+        json_array_foreach (changes, i, change) {
+                field(c, s, label, COLOR_NONE, "%s", json_string_value(change));
+                label = "";
+        }
+}
+
 static int status_daemon(Ctl *c, GString *s, json_t **ret)
 {
         _cleanup_json_ json_t *manager = NULL, *portals = NULL, *targets = NULL, *units = NULL;
@@ -247,6 +266,7 @@ static int status_daemon(Ctl *c, GString *s, json_t **ret)
         field(c, s, "Sessions", COLOR_NONE, "%lld", (long long)json_number(manager, "NSessions"));
         field(c, s, "Generation", COLOR_NONE, "%lld",
               (long long)json_number(manager, "Generation"));
+        format_unconfirmed(c, s, manager);
         if (json_array_size(targets) > 0) {
                 g_string_append_c(s, '\n');
                 format_list(c, "targets", targets, s);

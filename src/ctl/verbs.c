@@ -476,8 +476,34 @@ static const Verb verb_table[] = {
           "not.\n\n"
           "With --dry-run, shows the difference, and checks it against what runs.",
           "tgtctl apply disk1.conf --dry-run\n"
-          "tgtctl apply /root/targets\n"
+          "tgtctl apply /root/targets --confirm-within=2min\n"
           "tgtctl apply all.conf --prune --generation=17" },
+        { "confirm",
+          "",
+          0,
+          0,
+          0,
+          verb_confirm,
+          { WORD_NONE },
+          NULL,
+          "Let a change stay that was made with --confirm-within",
+          "Without it, the change is taken back when its time is over: a change that cuts off who "
+          "made it mends itself. Until then nothing else can be changed. Neither a restart of the "
+          "daemon nor of the machine makes it stay.",
+          "tgtctl confirm\n"
+          "tgtctl confirm --generation=18" },
+        { "rollback",
+          "",
+          0,
+          0,
+          0,
+          verb_rollback,
+          { WORD_NONE },
+          NULL,
+          "Take back a change that waits to be confirmed",
+          "At once, also where that ends sessions. Everything that the change concerned is as it was "
+          "before.",
+          "tgtctl rollback" },
         { "diff",
           "[TARGET...]",
           0,
@@ -561,10 +587,12 @@ static const Option option_table[] = {
           NULL, "Also drop sessions, override /etc, take what is not there yet" },
         { "dry-run", 'n', OPTION_FLAG, FIELD(dry_run), NULL, CHANGES ",reload", NULL,
           "Check, and show what would change" },
-        { "generation", 0, OPTION_NUMBER, FIELD(generation), "N", CHANGES ",reload", NULL,
+        { "generation", 0, OPTION_NUMBER, FIELD(generation), "N", CHANGES ",reload,confirm,rollback", NULL,
           "Refuse if the configuration has changed since generation N" },
         { "prune", 0, OPTION_FLAG, FIELD(prune), NULL, "apply", NULL,
           "Remove the targets that are not named, but for those of /etc" },
+        { "confirm-within", 0, OPTION_DURATION, FIELD(confirm_within), "TIME", CHANGES, NULL,
+          "Take the change back unless it is confirmed in time: 30s, 2min" },
         { "set", 0, OPTION_DIRECTIVE, 0, "DIRECTIVE=VALUE", "create,add-lun,set-lun", NULL,
           "Any directive of targets.conf(5); the same as --DIRECTIVE=VALUE" },
         { "type", 0, OPTION_ALIAS, 0, "TYPE", "add-lun", "disk", "The directive device-type",

@@ -15,6 +15,9 @@
 #define MSG_RELOADED    "fe6640b0939949ebbe14653b6d8677e2" /* fragments read again */
 #define MSG_CHANGED     "423fc147cc4d4b68a84e4869526b67ec" /* a change: who, before, after */
 #define MSG_REFUSED     "afa7fb232cd34cb197102ba2300f6738" /* a change that was not made */
+#define MSG_ARMED       "0c5e9dca8b2f4c0f9d0c6a6d6a3f7e52" /* a change waits to be confirmed */
+#define MSG_CONFIRMED   "5b6fcb0ef0d24a7c8ad9c3b7c1f0e94a" /* ... was */
+#define MSG_ROLLED_BACK "e1c7b7a0b64d4f3f9a0d9e4b3f5c2d18" /* ... was not, and is taken back */
 #define MSG_LOGIN       "561d562a2c9a43ff86165effe4be497c" /* a session began */
 #define MSG_REJECTED    "d82c0d7e48f1476b9f53fadbd6a50808" /* a login was refused */
 #define MSG_LOGOUT      "2094532265434d23a7eeef0c9d10462b" /* a session ended in order */

@@ -68,6 +68,13 @@ void edit_journal(Edit *e)
                 journal_caller(e, LOG_NOTICE, MSG_REFUSED, e->result.error.name, text);
                 return;
         }
+        if (e->kind == EDIT_CONFIRM) {
+                text = g_strdup_printf("Confirmed: %u change%s (%s, uid %u)", changes->len,
+                                       changes->len == 1 ? "" : "s", e->caller.name,
+                                       (unsigned)e->caller.uid);
+                journal_caller(e, LOG_NOTICE, MSG_CONFIRMED, NULL, text);
+                return;
+        }
         /* at start everything is new: main() says how much of it there is */
         if (e->kind == EDIT_START)
                 return;
@@ -77,6 +84,12 @@ void edit_journal(Edit *e)
                         break;
                 }
                 journal_change(e, g_ptr_array_index(changes, i));
+        }
+        if (e->kind == EDIT_ROLLBACK) {
+                text = g_strdup_printf("Taken back: %u change%s (%s, uid %u)", changes->len,
+                                       changes->len == 1 ? "" : "s", e->caller.name,
+                                       (unsigned)e->caller.uid);
+                journal_caller(e, LOG_WARNING, MSG_ROLLED_BACK, NULL, text);
         }
         if (e->kind == EDIT_RELOAD) {
                 text = g_strdup_printf("Reloaded: %u change%s, %u problem%s (%s)", changes->len,

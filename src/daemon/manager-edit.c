@@ -69,6 +69,7 @@ Edit *edit_new(Manager *m, EditKind kind, const Caller *caller, const EditOption
 void edit_free(Edit *e)
 {
         edit_plan_clear(e);
+        armed_free(e->armed);
         if (e->partial)
                 desired_free(e->before);
         desired_free(e->after);
@@ -271,7 +272,7 @@ int edit_make_on(Edit *e, Desired *after)
 
         if (check_generation(e) < 0)
                 return -1;
-        if (e->edit(after, e->userdata, &error) < 0) {
+        if (e->edit(after, e->userdata_edit ? e->userdata_edit : e->userdata, &error) < 0) {
                 edit_fail(e, error.name ? error.name : ERROR_FAILED, "%s",
                           error.text ? error.text : "The change could not be made");
                 bus_error_clear(&error);
@@ -490,10 +491,10 @@ static void persist_done(LoopJob *job)
                 logs_settle_later(m);
         if (e->job_result < 0 && e->identities)
                 identities_put_back(m->identities, e->identities);
-        if (e->job_result < 0 && e->kind == EDIT_CHANGE)
+        if (e->job_result < 0 && (e->kind == EDIT_CHANGE || e->kind == EDIT_CONFIRM))
                 edit_fail(e, ERROR_FAILED, "The change could not be written down: %s",
                           strerror(-e->job_result));
-        else if (e->job_result < 0)
+        else if (e->job_result < 0 && e->identities)
                 log_error("Identities of new units could not be recorded in %s: %s; they will "
                           "change at the next start.",
                           m->identity_path, strerror(-e->job_result));
@@ -568,6 +569,8 @@ static int edit_publish(Edit *e)
 
 static void edit_take_back(Edit *e)
 {
+        if (e->kind == EDIT_ROLLBACK)
+                armed_retry(e->manager);
         if (e->phase >= EDIT_SETTLING && !e->options.dry_run)
                 edit_close_portals(e, CHANGE_ADD_PORTAL);
         if (e->written)
@@ -603,7 +606,33 @@ static int edit_ready(Edit *e)
                 edit_over(e);
                 return 0;
         }
+        if (e->options.confirm_usec > 0 && armed_prepare(e) < 0)
+                return -1;
         return edit_open_stores(e) ? 0 : edit_settled(e);
+}
+
+static int edit_begin(Edit *e)
+{
+        if (armed_refuses(e) < 0)
+                return -1;
+        switch (e->kind) {
+        case EDIT_RELOAD:
+        case EDIT_START:
+                edit_load(e);
+                return 0;
+        case EDIT_CONFIRM:
+                if (armed_take(e) < 0)
+                        return -1;
+                edit_job(e, EDIT_PERSISTING, persist_work, persist_done);
+                return 0;
+        case EDIT_ROLLBACK:
+                if (armed_take(e) < 0)
+                        return -1;
+                break;
+        case EDIT_CHANGE:
+                break;
+        }
+        return edit_make(e) < 0 ? -1 : edit_ready(e);
 }
 
 static int edit_step(Edit *e)
@@ -614,19 +643,23 @@ static int edit_step(Edit *e)
                 return -1;
         switch (e->phase) {
         case EDIT_WAITING:
-                if (e->kind != EDIT_CHANGE) {
-                        edit_load(e);
-                        return 0;
-                }
-                return edit_make(e) < 0 ? -1 : edit_ready(e);
+                return edit_begin(e);
         case EDIT_LOADING:
                 return edit_ready(e);
         case EDIT_SETTLING:
                 return edit_settled(e);
         case EDIT_PERSISTING:
-                return edit_publish(e);
+                if (e->kind != EDIT_CONFIRM)
+                        return edit_publish(e);
+                armed_end(e);
+                edit_over(e);
+                return 0;
         case EDIT_PUBLISHING:
                 edit_commit(e);
+                if (e->armed)
+                        armed_begin(e);
+                if (e->kind == EDIT_ROLLBACK)
+                        armed_end(e);
                 edit_over(e);
                 return 0;
         case EDIT_UNDOING:
@@ -691,6 +724,18 @@ void manager_reload(Manager *m, const Caller *caller, const EditOptions *options
                     void *userdata, GDestroyNotify destroy)
 {
         edit_queue(edit_new(m, EDIT_RELOAD, caller, options, done, userdata, destroy));
+}
+
+void manager_confirm(Manager *m, const Caller *caller, const EditOptions *options, EditDone *done,
+                     void *userdata, GDestroyNotify destroy)
+{
+        edit_queue(edit_new(m, EDIT_CONFIRM, caller, options, done, userdata, destroy));
+}
+
+void manager_rollback(Manager *m, const Caller *caller, const EditOptions *options, EditDone *done,
+                      void *userdata, GDestroyNotify destroy)
+{
+        edit_queue(edit_new(m, EDIT_ROLLBACK, caller, options, done, userdata, destroy));
 }
 
 void manager_start(Manager *m, EditDone *done, void *userdata)

@@ -11,6 +11,7 @@
 /* What the parts of the manager share. Each section belongs to the file it names. */
 
 typedef struct Unit Unit;
+typedef struct Armed Armed;
 typedef struct Edit Edit;
 typedef struct Target Target;
 
@@ -134,6 +135,9 @@ struct Manager {
         List files; /* FileMaking, under way */
         LoopLane file_lane;
         char *file_folder;
+
+        /* manager-armed.c */
+        Armed *armed; /* waits to be confirmed; or NULL */
 
         /* manager-portal.c */
         GArray *portals; /* Portal */
@@ -302,7 +306,13 @@ void unit_flush(Unit *u);
 
 /* ---- manager-edit.c -------------------------------------------------------------------------- */
 
-typedef enum EditKind { EDIT_CHANGE, EDIT_RELOAD, EDIT_START } EditKind;
+typedef enum EditKind {
+        EDIT_CHANGE,
+        EDIT_RELOAD,
+        EDIT_START,
+        EDIT_CONFIRM,  /* of what is armed */
+        EDIT_ROLLBACK, /* the same, taken back */
+} EditKind;
 
 typedef enum EditPhase {
         EDIT_WAITING,
@@ -337,8 +347,11 @@ struct Edit {
         EditResult result;
 
         /* manager-batch.c */
-        GPtrArray *members; /* Edit*: it stands for these; NULL: for itself */
-        bool alone;         /* not to be one of a batch: that has failed */
+        bool internal;       /* of our own: done also while a change waits to be confirmed */
+        void *userdata_edit; /* of edit, in place of userdata; or NULL */
+        Armed *armed;        /* what it becomes, if it is to be confirmed; or NULL */
+        GPtrArray *members;  /* Edit*: it stands for these; NULL: for itself */
+        bool alone;          /* not to be one of a batch: that has failed */
 
         /* the two states; partial: they hold the named targets only, and before is ours */
         bool partial;
@@ -435,6 +448,21 @@ void logs_close(Manager *m);
 
 void files_init(Manager *m);
 void files_cancel(Manager *m);
+
+bool edit_changes_globals(const Edit *e);
+
+/* ---- manager-armed.c ------------------------------------------------------------------------- */
+
+Armed *armed_free(Armed *a);
+void armed_open(Manager *m); /* takes up, or takes back, what waits since an earlier run */
+/* What it takes to take e back goes to its files. -1 with its error. */
+int armed_prepare(Edit *e);
+void armed_begin(Edit *e);      /* e is what runs now */
+int armed_refuses(Edit *e);     /* -1 with its error: something waits to be confirmed */
+int armed_take(Edit *e);        /* the begin of EDIT_CONFIRM and EDIT_ROLLBACK; -1 with its error */
+void armed_plan_files(Edit *e); /* of EDIT_ROLLBACK */
+void armed_retry(Manager *m);   /* it could not be taken back: once more, later */
+void armed_end(Edit *e);        /* of both: nothing waits any more */
 
 /* ---- manager-session.c ----------------------------------------------------------------------- */
 

@@ -187,7 +187,7 @@ static int plan_globals_file(Edit *e)
         return 0;
 }
 
-static bool globals_change(const Edit *e)
+bool edit_changes_globals(const Edit *e)
 {
         for (guint i = 0; i < e->diff->len; i++) {
                 const Change *c = g_ptr_array_index(e->diff, i);
@@ -217,6 +217,8 @@ int edit_plan_persist(Edit *e)
         e->files = g_ptr_array_new_with_free_func((GDestroyNotify)file_change_free);
         if (e->hidden)
                 plan_revert(e);
+        if (e->kind == EDIT_ROLLBACK)
+                armed_plan_files(e);
         if (e->kind != EDIT_CHANGE)
                 return 0;
         g_hash_table_iter_init(&iter, e->planned);
@@ -224,7 +226,7 @@ int edit_plan_persist(Edit *e)
                 if (plan_target_file(e, g_hash_table_lookup(e->before->targets, name),
                                      g_hash_table_lookup(e->after->targets, name)) < 0)
                         return -1;
-        if (globals_change(e) && plan_globals_file(e) < 0)
+        if (edit_changes_globals(e) && plan_globals_file(e) < 0)
                 return -1;
         return 0;
 }

@@ -156,6 +156,7 @@ static int manager_open(Manager *m, const ManagerConfig *config)
         }
         event_loop_set_jobs(m->event_loop, run_job, m);
         logs_open(m);
+        armed_open(m);
         refresh_init(m);
         return 0;
 }
@@ -229,6 +230,7 @@ Manager *manager_free(Manager *m)
                 return NULL;
         refresh_stop(m);
         logs_stop(m);
+        m->armed = armed_free(m->armed);
         m->engine = engine_free(m->engine);
         logs_close(m);
         iscsi_map_unref(m->map);

@@ -305,4 +305,175 @@ def test_tgtctl_diff():
         assert p.returncode == 1 and "a.conf:" in p.stdout, p.stdout
 
 
+def waits(client):
+    return client.get("ConfirmUntil") != 0
+
+
+def tree(daemon, folder="state"):
+    """What is written down, but for the log."""
+    found = {}
+    for root, _, files in os.walk(os.path.join(daemon.dir, folder)):
+        for name in files:
+            if name not in ("changes", "identities", "control", "control.lock"):
+                with open(os.path.join(root, name)) as f:
+                    found[os.path.relpath(os.path.join(root, name), daemon.dir)] = f.read()
+    return found
+
+
+def test_confirm():
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        client = tgtbus.Client(daemon)
+        found = error_of(client.manager.Confirm, options())
+        assert found[0] == "NotFound", found
+        for usec in (999999, 24 * 3600 * 10**6 + 1):
+            found = error_of(apply, client, {"x": null(A)}, confirm_within=dbus.UInt64(usec))
+            assert found[0] == "InvalidArgument", found
+        generation = apply(client, {"x": null(A)}, confirm_within=tgtbus.usec(60))[0]
+        assert waits(client) and client.get("ConfirmGeneration") == generation
+        assert list(client.get("ConfirmChanges")) == [f"+ target {A}"]
+        assert "uid 0" in client.get("ConfirmBy")
+
+        # nothing else is changed meanwhile, by whatever way; looking is free
+        found = error_of(client.create, B)
+        assert found[0] == "Unconfirmed" and "uid 0" in found[1], found
+        p = daemon.ctl("reload", check=False)
+        assert p.returncode == 6 and "waits to be confirmed" in p.stdout, p.stdout
+        apply(client, {"x": null(B)}, dry_run=True)
+        assert error_of(apply, client, {"x": null(B)}, confirm_within=tgtbus.usec(5))[0] == \
+            "Unconfirmed"
+        assert re.search(r"Unconfirmed: a change by uid 0", daemon.ctl("status").stdout)
+
+        wrong = options(generation=dbus.UInt64(generation + 1))
+        assert error_of(client.manager.Confirm, wrong)[0] == "Conflict"
+        assert list(client.manager.Confirm(options(generation=generation))) == [f"+ target {A}"]
+        assert not waits(client)
+        client.create(B)
+        daemon.stop()
+        daemon.start()
+        assert names(tgtbus.Client(daemon)) == [A, B]
+        assert not os.path.exists(os.path.join(daemon.state, "armed"))
+
+
+def prepare_rollback(client, daemon):
+    """A state, and a change of everything in it; what is to come back, and who is logged in."""
+    apply(client, {"x": null(A, "alias old", "incominguser joe secretsecret12") + null(B)})
+    client.create(C, runtime=True)
+    before = str(client.manager.Dump(options(with_secrets=True))), tree(daemon), tree(daemon, "run")
+    change = {"x": null(A, "alias new") + block(B, "masked yes") + null(C, "alias lasting") +
+              null("iqn.2026-01.org.example:d")}
+    return before, change
+
+
+def state(client, daemon):
+    return str(client.manager.Dump(options(with_secrets=True))), tree(daemon), tree(daemon, "run")
+
+
+def test_not_confirmed():
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        client = tgtbus.Client(daemon)
+        before, change = prepare_rollback(client, daemon)
+        apply(client, change, confirm_within=tgtbus.usec(2))
+        raw = login(daemon, "iqn.2026-01.org.example:d")  # what comes may be in use when it goes
+        assert names(client) == [A, C, "iqn.2026-01.org.example:d"] and waits(client)
+        tgt.eventually(lambda: not waits(client), 15, "the change taken back")
+        assert state(client, daemon) == before
+        assert not is_alive(raw)
+        assert "Taken back: 5 changes (not confirmed in time" in daemon.log(), daemon.log()
+        client.create("iqn.2026-01.org.example:e")  # changes go on
+        daemon.stop()
+        daemon.start()
+        assert names(tgtbus.Client(daemon)) == [A, B, C, "iqn.2026-01.org.example:e"]
+
+
+def test_rollback():
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        client = tgtbus.Client(daemon)
+        before, change = prepare_rollback(client, daemon)
+        generation = apply(client, change, confirm_within=tgtbus.usec(600))[0]
+        assert error_of(client.manager.Rollback, options(generation=dbus.UInt64(7)))[0] == "Conflict"
+        p = daemon.ctl("rollback", f"--generation={generation}")
+        assert f"+ target {B}" in p.stdout, p.stdout
+        assert state(client, daemon) == before
+        # the same for one method, and for portals; and of what lasts only as long as the daemon
+        port = tgt.free_port()
+        client.manager.AddPortal(f"127.0.0.1:{port}", options(confirm_within=tgtbus.usec(60)))
+        socket.create_connection(("127.0.0.1", port)).close()
+        client.manager.Rollback(options())
+        assert state(client, daemon) == before
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            raise AssertionError("the portal is still there")
+        except ConnectionRefusedError:
+            pass
+        daemon.ctl("create", "iqn.2026-01.org.example:f", "--runtime", "--confirm-within=1min")
+        client.manager.Rollback(options())
+        assert state(client, daemon) == before
+
+
+def test_armed_over_a_restart():
+    """Killed or stopped, in time or not: it is confirmed, or it is taken back."""
+    for how in ("kill", "stop"):
+        with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+            client = tgtbus.Client(daemon)
+            before, change = prepare_rollback(client, daemon)
+            apply(client, change, confirm_within=tgtbus.usec(3))
+            getattr(daemon, how)()
+            daemon.start()
+            client = tgtbus.Client(daemon)
+            assert waits(client) and B not in names(client), "it is still as changed"
+            assert error_of(client.create, "iqn.2026-01.org.example:z")[0] == "Unconfirmed"
+            tgt.eventually(lambda: not waits(client), 15, "the change taken back")
+            assert state(client, daemon) == before
+            # one whose time is over while nobody runs
+            apply(client, change, confirm_within=tgtbus.usec(1))
+            getattr(daemon, how)()
+            time.sleep(1.2)
+            daemon.start()
+            client = tgtbus.Client(daemon)
+            assert not waits(client) and state(client, daemon) == before
+            assert "nobody confirmed before tgtd was started" in daemon.log()
+            # and one that is confirmed after it
+            apply(client, change, confirm_within=tgtbus.usec(60))
+            getattr(daemon, how)()
+            daemon.start()
+            client = tgtbus.Client(daemon)
+            client.manager.Confirm(options())
+            assert B not in names(client)
+            daemon.kill()
+            daemon.start()
+            assert B not in names(tgtbus.Client(daemon)) and not waits(tgtbus.Client(daemon))
+
+
+def test_rollback_over_what_was_changed_meanwhile():
+    """A file of ours that somebody has edited by hand is kept, beside what it was before."""
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        client = tgtbus.Client(daemon)
+        apply(client, {"x": null(A, "alias old")})
+        path, = glob.glob(daemon.state + "/targets.d/*")
+        with open(path) as f:
+            before = f.read()
+        apply(client, {"x": null(A, "alias new")}, confirm_within=tgtbus.usec(60))
+        write(daemon.state, os.path.join("targets.d", os.path.basename(path)), "# by hand\n")
+        client.manager.Rollback(options())
+        with open(path) as f:
+            assert f.read() == before
+        with open(path + ".changed-meanwhile") as f:
+            assert f.read() == "# by hand\n"
+        assert "changed-meanwhile" in daemon.log()
+        assert daemon.ctl("diff", check=False).returncode == 0
+
+
+def test_damaged_record():
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        client = tgtbus.Client(daemon)
+        apply(client, {"x": null(A)}, confirm_within=tgtbus.usec(60))
+        daemon.kill()
+        write(daemon.state, "armed", "[armed]\nformat=1\nuntil=nonsense\n")
+        daemon.start()
+        client = tgtbus.Client(daemon)
+        assert names(client) == [A] and not waits(client)
+        assert "cannot be read" in daemon.log()
+        client.create(B)
+
+
 tgt.main()

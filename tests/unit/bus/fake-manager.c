@@ -214,6 +214,26 @@ void manager_edit(Manager *m, const Caller *caller, const EditOptions *options,
         desired_free(before);
 }
 
+void manager_confirm(Manager *m, const Caller *caller, const EditOptions *options, EditDone *done,
+                     void *userdata, GDestroyNotify destroy)
+{
+        Answer *a = answer_new(m, done, userdata, destroy);
+
+        remember(m, caller, options);
+        bus_error_set(&a->result.error, ERROR_NOT_FOUND, "nothing waits");
+}
+
+void manager_rollback(Manager *m, const Caller *caller, const EditOptions *options, EditDone *done,
+                      void *userdata, GDestroyNotify destroy)
+{
+        manager_confirm(m, caller, options, done, userdata, destroy);
+}
+
+bool manager_armed(const Manager *m, ArmedInfo *ret)
+{
+        return false;
+}
+
 void manager_reload(Manager *m, const Caller *caller, const EditOptions *options, EditDone *done,
                     void *userdata, GDestroyNotify destroy)
 {
