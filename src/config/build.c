@@ -231,15 +231,19 @@ static bool block_says(const RawBlock *b, const char *directive)
         return false;
 }
 
-/* The directory whose blocks are all that counts: the first that says replace or masked. */
-static Layer replacing_layer(const GPtrArray *blocks)
+bool block_replaces(const RawBlock *b)
+{
+        return block_says(b, "replace") || block_says(b, "masked");
+}
+
+Layer replacing_layer(const GPtrArray *blocks)
 {
         Layer layer = N_LAYERS;
 
         for (guint k = 0; k < blocks->len; k++) {
                 const RawBlock *b = blocks->pdata[k];
 
-                if (b->layer < layer && (block_says(b, "replace") || block_says(b, "masked")))
+                if (b->layer < layer && block_replaces(b))
                         layer = b->layer;
         }
         return layer;

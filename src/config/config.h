@@ -240,6 +240,26 @@ typedef struct ConfigText {
 int config_load_texts(const ConfigText *texts, size_t n, ConfigCheckParam *check, Desired **ret,
                       GHashTable **ret_masked, GHashTable **ret_bad, GPtrArray **ret_problems);
 
+/* Where each line of a target comes from, for people. at.line 0: the end of a block. */
+typedef struct SourceLine {
+        Origin at;
+        bool nested; /* in a block of a LUN */
+        char *text;
+} SourceLine;
+
+typedef struct SourceBlock {
+        char *target;
+        Origin at;
+        char *ignored;    /* why it does not count; NULL: it does */
+        GPtrArray *lines; /* SourceLine* */
+} SourceBlock;
+
+void source_block_free(SourceBlock *b);
+/* SourceBlock* of the targets that are called name, wholly or behind their first ':': those that
+ * are read in their order, then those that are hidden. Negative errno as config_load(). */
+int config_sources(const ConfigPaths *paths, const char *name, bool with_secrets, GPtrArray **ret,
+                   GPtrArray **ret_problems);
+
 /* Must what runs as target name stay, although *ret does not have it? Its block is bad, or a file
  * that may have held it could not be read to its end (the set then has the name "*"). */
 bool config_is_bad(GHashTable *bad, const char *name);

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config/config.h"
 
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-
 #include "config/build.h"
 #include "config/problem.h"
+#include "config/search.h"
 #include "config/verify.h"
 
 /* The search path, and from raw blocks to what is desired. */
@@ -31,105 +29,6 @@ void config_paths_clear(ConfigPaths *p)
         g_free(p->var);
         g_free(p->usr);
         *p = (ConfigPaths){ 0 };
-}
-
-/* ---- the search path ------------------------------------------------------------------------- */
-
-typedef struct Fragment {
-        char *name, *path;
-        Layer layer;
-} Fragment;
-
-static void fragment_free(void *p)
-{
-        Fragment *f = p;
-
-        g_free(f->name);
-        g_free(f->path);
-        g_free(f);
-}
-
-static int compare_fragments(const void *a, const void *b)
-{
-        const Fragment *p = *(Fragment *const *)a, *q = *(Fragment *const *)b;
-
-        return strcmp(p->name, q->name);
-}
-
-/* names: those of directories before this one, which hide the same names here. hidden: further
- * names that do not count here; or NULL. */
-static int list_directory(const char *path, Layer layer, GHashTable *names, GHashTable *hidden,
-                          GPtrArray *fragments)
-{
-        g_autoptr(GError) e = NULL;
-        GDir *dir;
-        const char *name;
-
-        errno = 0;
-        dir = g_dir_open(path, 0, &e);
-        if (!dir)
-                return g_error_matches(e, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? 0
-                       : errno > 0                                          ? -errno
-                                                                            : -EIO;
-        while ((name = g_dir_read_name(dir))) {
-                Fragment *f;
-
-                if (name[0] == '.' || !g_str_has_suffix(name, ".conf") ||
-                    g_hash_table_contains(names, name) ||
-                    (hidden && g_hash_table_contains(hidden, name)))
-                        continue;
-                f = g_new0(Fragment, 1);
-                f->name = g_strdup(name);
-                f->path = g_build_filename(path, name, NULL);
-                f->layer = layer;
-                g_hash_table_add(names, f->name);
-                g_ptr_array_add(fragments, f);
-        }
-        g_dir_close(dir);
-        return 0;
-}
-
-/* A link to /dev/null, or an empty file: only there to hide others of its name. */
-static bool is_mask(const char *path)
-{
-        struct stat st;
-
-        if (stat(path, &st) < 0)
-                return false;
-        return (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)) ||
-               (S_ISREG(st.st_mode) && st.st_size == 0);
-}
-
-static int read_search_path(Raw *raw, const ConfigPaths *paths)
-{
-        const char *const dirs[N_LAYERS] = { [LAYER_ETC] = paths->etc,
-                                             [LAYER_RUN] = paths->run,
-                                             [LAYER_VAR] = paths->var,
-                                             [LAYER_USR] = paths->usr };
-        g_autoptr(GPtrArray) fragments = g_ptr_array_new_with_free_func(fragment_free);
-        g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
-        struct stat st;
-
-        raw->open_path = paths->open_path;
-        raw->open_userdata = paths->open_userdata;
-        for (int layer = 0; layer < N_LAYERS; layer++) {
-                GHashTable *hidden = layer == LAYER_RUN ? paths->run_hidden : NULL;
-                int r = dirs[layer] ? list_directory(dirs[layer], (Layer)layer, names, hidden,
-                                                     fragments)
-                                    : 0;
-                if (r < 0)
-                        return r;
-        }
-        if (paths->targets_conf && (stat(paths->targets_conf, &st) == 0 || errno != ENOENT))
-                raw_read_file(raw, paths->targets_conf, LAYER_ETC);
-        g_ptr_array_sort(fragments, compare_fragments);
-        for (guint i = 0; i < fragments->len; i++) {
-                const Fragment *f = fragments->pdata[i];
-
-                if (!is_mask(f->path))
-                        raw_read_file(raw, f->path, f->layer);
-        }
-        return 0;
 }
 
 /* ---- from raw to desired --------------------------------------------------------------------- */
@@ -277,7 +176,8 @@ int config_load(const ConfigPaths *paths, ConfigCheckParam *check, Desired **ret
         Load l;
 
         load_begin(&l);
-        return load_end(&l, read_search_path(&l.raw, paths), check, ret, ret_bad, ret_problems);
+        return load_end(&l, search_path_read(&l.raw, paths, NULL), check, ret, ret_bad,
+                        ret_problems);
 }
 
 int config_load_files(const char *const *files, ConfigCheckParam *check, Desired **ret,

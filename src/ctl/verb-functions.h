@@ -10,6 +10,7 @@ VerbFunc verb_create, verb_delete, verb_add_lun, verb_remove_lun, verb_set, verb
 VerbFunc verb_allow, verb_deny, verb_set_limit, verb_portal_add, verb_portal_remove;
 VerbFunc verb_account_add, verb_account_remove, verb_account_list;
 VerbFunc verb_disconnect, verb_reload, verb_unit_refresh, verb_unit_store_options;
+VerbFunc verb_cat, verb_edit;
 VerbFunc verb_apply, verb_diff, verb_confirm, verb_rollback;
 VerbFunc verb_doctor, verb_convert_lio;
 VerbFunc verb_verify, verb_dump, verb_monitor, verb_help;

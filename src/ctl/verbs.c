@@ -478,6 +478,36 @@ static const Verb verb_table[] = {
           "tgtctl apply disk1.conf --dry-run\n"
           "tgtctl apply /root/targets --confirm-within=2min\n"
           "tgtctl apply all.conf --prune --generation=17" },
+        { "edit",
+          "TARGET",
+          1,
+          1,
+          0,
+          verb_edit,
+          { WORD_TARGET },
+          NULL,
+          "Change a target in an editor",
+          "Opens the target as it runs in $SYSTEMD_EDITOR, $EDITOR or $VISUAL, and applies what was "
+          "changed as one change: what sessions can keep they keep. What is wrong is told, and the "
+          "text can be edited again. Refused if somebody else has changed something meanwhile. "
+          "CHAP secrets are in the text; reading them takes an authority of its own.",
+          "tgtctl edit disk1\n"
+          "tgtctl edit disk1 --runtime\n"
+          "tgtctl edit disk1 --confirm-within=1min" },
+        { "cat",
+          "TARGET...",
+          1,
+          ANY_NUMBER,
+          VERB_READ_ONLY | VERB_LOCAL,
+          verb_cat,
+          { WORD_TARGET },
+          NULL,
+          "Show what the fragments say of a target, and where",
+          "Every line with its file and number, in the order in which they are read. Blocks that do "
+          "not count are shown too, with what hides, masks or replaces them. Needs no daemon, but "
+          "the right to read the files. Secrets are left out unless --with-secrets is given.",
+          "tgtctl cat disk1\n"
+          "tgtctl cat disk1 --json" },
         { "confirm",
           "",
           0,
@@ -548,7 +578,7 @@ static const Verb verb_table[] = {
 
 #define CHANGES                                                                          \
         "create,delete,set,add-lun,remove-lun,set-lun,allow,deny,set-limit,account add," \
-        "account remove,portal add,portal remove,apply"
+        "account remove,portal add,portal remove,apply,edit"
 #define FIELD(name) offsetof(Options, name)
 
 /* clang-format off: one row per option */
@@ -575,15 +605,17 @@ static const Option option_table[] = {
           "Find the daemon on this private socket" },
         { "control-port", 'C', OPTION_NUMBER, FIELD(control_port), "N", NULL, NULL,
           "Find the daemon that was started with the same number" },
-        { "config-dir", 0, OPTION_STRING, FIELD(config_dir), "DIR", "status,list,verify,doctor",
-          NULL, "Where fragments are, for what is read without a daemon" },
-        { "state-dir", 0, OPTION_STRING, FIELD(state_dir), "DIR", "status,list,verify,doctor", NULL,
+        { "config-dir", 0, OPTION_STRING, FIELD(config_dir), "DIR",
+          "status,list,verify,doctor,cat", NULL,
+          "Where fragments are, for what is read without a daemon" },
+        { "state-dir", 0, OPTION_STRING, FIELD(state_dir), "DIR", "status,list,verify,doctor,cat",
+          NULL,
           "Where saved targets are, for what is read without a daemon" },
         { "runtime", 0, OPTION_FLAG, FIELD(runtime), NULL, CHANGES, NULL,
           "Keep the change only until the daemon is stopped" },
         { "force", 'f', OPTION_FLAG, FIELD(force), NULL,
           "create,delete,set,add-lun,remove-lun,set-lun,allow,deny,account add,account remove,"
-          "portal remove,reload,apply",
+          "portal remove,reload,apply,edit",
           NULL, "Also drop sessions, override /etc, take what is not there yet" },
         { "dry-run", 'n', OPTION_FLAG, FIELD(dry_run), NULL, CHANGES ",reload", NULL,
           "Check, and show what would change" },
@@ -617,7 +649,7 @@ static const Option option_table[] = {
           "Seconds between two tables (1)" },
         { "iterations", 'N', OPTION_NUMBER, FIELD(iterations), "N", "top", NULL,
           "End after N tables" },
-        { "with-secrets", 0, OPTION_FLAG, FIELD(with_secrets), NULL, "dump", NULL,
+        { "with-secrets", 0, OPTION_FLAG, FIELD(with_secrets), NULL, "dump,cat", NULL,
           "With CHAP secrets" },
         { "with-identities", 0, OPTION_FLAG, FIELD(with_identities), NULL, "dump", NULL,
           "With the identities of disks that were generated" },

@@ -476,4 +476,124 @@ def test_damaged_record():
         client.create(B)
 
 
+def edit(daemon, script, *argv, **kw):
+    """tgtctl edit with a shell script as the editor; its "$1" is the file."""
+    path = os.path.join(daemon.dir, "editor")
+    write(daemon.dir, "editor", "#!/bin/sh\n" + script + "\n")
+    os.chmod(path, 0o755)
+    return daemon.ctl("edit", *argv, check=False, env={**os.environ, "SYSTEMD_EDITOR": path,
+                                                      "XDG_RUNTIME_DIR": daemon.dir}, **kw)
+
+
+def left_over(daemon):
+    return glob.glob(os.path.join(daemon.dir, "tgtctl-*"))
+
+
+def test_edit():
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        client = tgtbus.Client(daemon)
+        apply(client, {"x": null(A, "incominguser joe secretsecret12")})
+        for nothing in ("true", ": > $1", "echo '# only a comment' > $1"):
+            p = edit(daemon, nothing, "a")
+            assert p.returncode == 0 and "Nothing was changed" in p.stdout, p.stdout
+        p = edit(daemon, "exit 3", "a")
+        assert p.returncode == 1 and "nothing was changed" in p.stdout, p.stdout
+        p = edit(daemon, "stat -c %a $1 > $1.mode; cat $1.mode >&2; rm $1.mode;"
+                 " sed -i '/<target/a alias edited' $1", "a")
+        assert p.returncode == 0 and "alias default -> edited" in p.stdout, p.stdout
+        assert "600" in p.stdout, p.stdout
+        after = str(client.manager.Dump(options(with_secrets=True)))
+        assert "alias edited" in after and "secretsecret12" in after
+        assert not left_over(daemon)
+        before = state(client, daemon)
+
+        # what is wrong is told, changes nothing, and what was written is not lost
+        for script, fault in (("sed -i '/<target/a nonsense 1' $1", "nonsense"),
+                              (f"sed -i 's/{A}/{B}/' $1", "must be about"),
+                              (f"echo '<target {B}></target>' >> $1", "target"),
+                              ("echo 'garbage' >> $1", "garbage")):
+            p = edit(daemon, script, "a", stdin=subprocess.DEVNULL)
+            assert p.returncode == 1 and fault in p.stdout and "kept in" in p.stdout, p.stdout
+            kept, = left_over(daemon)
+            assert os.path.getsize(os.path.join(kept, "target.conf")) > 0
+            tgt.run("rm", "-r", kept)
+            assert state(client, daemon) == before
+        # somebody else was faster
+        ctl = f"{tgt.TGTCTL} --socket {daemon.runtime}/control"
+        p = edit(daemon, f"{ctl} create {C} >/dev/null; sed -i '/<target/a tail' $1;"
+                 "sed -i 's/tail/alias late/;s/alias edited//' $1", "a")
+        assert p.returncode == 6 and "kept in" in p.stdout, p.stdout
+        assert "alias edited" in str(client.manager.Dump(options()))
+        for kept in left_over(daemon):
+            tgt.run("rm", "-r", kept)
+        p = edit(daemon, "sed -i 's/alias edited/alias shown/' $1", "a", "--dry-run")
+        assert "Would change" in p.stdout and "alias edited" in str(client.manager.Dump(options()))
+        p = edit(daemon, "sed -i 's/alias edited/alias passing/' $1", "a", "--runtime")
+        assert p.returncode == 0 and any("alias passing" in t for t in tree(daemon, "run").values())
+
+
+def test_edit_again():
+    """On a terminal it asks, and the text is there again."""
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        client = tgtbus.Client(daemon)
+        apply(client, {"x": null(A)})
+        write(d, "editor", "#!/bin/sh\nif grep -q nonsense $1; then sed -i 's/nonsense 1/alias good/' $1\n"
+              "else sed -i '/<target/a nonsense 1' $1; fi\n")
+        os.chmod(os.path.join(d, "editor"), 0o755)
+        env = {**os.environ, "EDITOR": os.path.join(d, "editor"), "XDG_RUNTIME_DIR": d}
+        env.pop("SYSTEMD_EDITOR", None)
+        command = f"{tgt.TGTCTL} --socket {daemon.runtime}/control edit a"
+        p = tgt.run("script", "-qec", command, "/dev/null", env=env, input="y\n")
+        assert "nonsense" in p.stdout and "Edit it again?" in p.stdout, p.stdout
+        assert "alias good" in str(client.manager.Dump(options())), p.stdout
+        assert not left_over(daemon)
+
+
+def test_edit_of_the_administrator():
+    with tgt.scratch() as d, tgt.Daemon(d, {"a.conf": null(A)}) as daemon:
+        p = edit(daemon, "sed -i '/<target/a alias x' $1", "a")
+        assert p.returncode == 6 and re.search(r"a.conf, line 1.*--runtime", p.stdout), p.stdout
+        p = edit(daemon, "sed -i '/<target/a alias x' $1", "a", "--runtime")
+        assert p.returncode == 0, p.stdout
+
+
+def cat(daemon, *argv, **kw):
+    return tgt.run(tgt.TGTCTL, "cat", f"--config-dir={daemon.config}",
+                   f"--state-dir={daemon.state}", *argv, **kw)
+
+
+def test_cat():
+    with tgt.scratch() as d:
+        daemon = tgt.Daemon(d)
+        daemon.fragment("a.conf", "# a comment\n" + null(A, "incominguser joe secretsecret12") +
+                        null(B))
+        daemon.fragment("more.conf", block(A, "alias second"))
+        var = os.path.join(daemon.state, "targets.d")
+        os.mkdir(var)
+        write(var, "more.conf", block(A, "alias hidden"))
+        write(var, "gone.conf", block(A, "alias masked-away"))
+        os.symlink("/dev/null", os.path.join(daemon.config, "targets.d", "gone.conf"))
+        text = cat(daemon, "a").stdout
+        etc = os.path.join(daemon.config, "targets.d")
+        assert f"# {etc}/a.conf:2\n" in text, text
+        assert re.search(r"^ +3 +<backing-store NONE>$", text, re.M), text
+        assert re.search(r"^ +4 +bs-type null$", text, re.M), text
+        assert f"# {etc}/more.conf:1\n" in text and B not in text, text
+        assert f"{var}/more.conf:1 does not count: {etc}/more.conf has the same name and hides it" \
+            in text, text
+        assert f"{var}/gone.conf:1 does not count: {etc}/gone.conf masks it" in text, text
+        assert "joe ********" in text and "secretsecret" not in text
+        assert "secretsecret12" in cat(daemon, A, "--with-secrets").stdout
+        # what replaces says so
+        write(var, "z.conf", block(A, "alias only", "replace yes"))
+        blocks = json.loads(cat(daemon, A, "--json").stdout)
+        assert sorted((os.path.basename(b["File"]), b["Counts"]) for b in blocks) == [
+            ("a.conf", False), ("gone.conf", False), ("more.conf", False), ("more.conf", False),
+            ("z.conf", True)], blocks
+        assert "z.conf:1 replaces or masks it" in blocks[0]["Why"], blocks
+        assert blocks[0]["Lines"][0]["Line"] == 3
+        p = cat(daemon, "nobody", check=False)
+        assert p.returncode == 4 and "No fragment" in p.stdout, p.stdout
+
+
 tgt.main()

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config/search.h"
+
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+void fragment_free(gpointer p)
+{
+        Fragment *f = p;
+
+        g_free(f->name);
+        g_free(f->path);
+        g_free(f->hidden_by);
+        g_free(f);
+}
+
+static int compare_fragments(const void *a, const void *b)
+{
+        const Fragment *p = *(Fragment *const *)a, *q = *(Fragment *const *)b;
+
+        return strcmp(p->name, q->name);
+}
+
+/* names: those of directories before this one (name -> path), which hide the same names here. skip:
+ * further names that do not count here; or NULL. */
+static int list_directory(const char *path, Layer layer, GHashTable *names, GHashTable *skip,
+                          GPtrArray *fragments, GPtrArray *hidden)
+{
+        g_autoptr(GError) e = NULL;
+        GDir *dir;
+        const char *name;
+
+        errno = 0;
+        dir = g_dir_open(path, 0, &e);
+        if (!dir)
+                return g_error_matches(e, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? 0
+                       : errno > 0                                          ? -errno
+                                                                            : -EIO;
+        while ((name = g_dir_read_name(dir))) {
+                const char *by = g_hash_table_lookup(names, name);
+                Fragment *f;
+
+                if (name[0] == '.' || !g_str_has_suffix(name, ".conf") || (by && !hidden) ||
+                    (skip && g_hash_table_contains(skip, name)))
+                        continue;
+                f = g_new0(Fragment, 1);
+                f->name = g_strdup(name);
+                f->path = g_build_filename(path, name, NULL);
+                f->layer = layer;
+                f->hidden_by = g_strdup(by);
+                if (by) {
+                        g_ptr_array_add(hidden, f);
+                        continue;
+                }
+                g_hash_table_insert(names, f->name, f->path);
+                g_ptr_array_add(fragments, f);
+        }
+        g_dir_close(dir);
+        return 0;
+}
+
+bool fragment_is_mask(const char *path)
+{
+        struct stat st;
+
+        if (stat(path, &st) < 0)
+                return false;
+        return (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)) ||
+               (S_ISREG(st.st_mode) && st.st_size == 0);
+}
+
+int search_path_read(Raw *raw, const ConfigPaths *paths, GPtrArray *hidden)
+{
+        const char *const dirs[N_LAYERS] = { [LAYER_ETC] = paths->etc,
+                                             [LAYER_RUN] = paths->run,
+                                             [LAYER_VAR] = paths->var,
+                                             [LAYER_USR] = paths->usr };
+        g_autoptr(GPtrArray) fragments = g_ptr_array_new_with_free_func(fragment_free);
+        g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
+        struct stat st;
+
+        raw->open_path = paths->open_path;
+        raw->open_userdata = paths->open_userdata;
+        for (int layer = 0; layer < N_LAYERS; layer++) {
+                GHashTable *skip = layer == LAYER_RUN ? paths->run_hidden : NULL;
+                int r = dirs[layer] ? list_directory(dirs[layer], (Layer)layer, names, skip,
+                                                     fragments, hidden)
+                                    : 0;
+                if (r < 0)
+                        return r;
+        }
+        if (paths->targets_conf && (stat(paths->targets_conf, &st) == 0 || errno != ENOENT))
+                raw_read_file(raw, paths->targets_conf, LAYER_ETC);
+        g_ptr_array_sort(fragments, compare_fragments);
+        for (guint i = 0; i < fragments->len; i++) {
+                const Fragment *f = fragments->pdata[i];
+
+                if (!fragment_is_mask(f->path))
+                        raw_read_file(raw, f->path, f->layer);
+        }
+        return 0;
+}
