@@ -223,7 +223,7 @@ static void put_globals(Desired *d, const Desired *wanted)
 /* The administrator's files stay as they are, and so does what lives as long as a client. */
 static bool is_prunable(const TargetSpec *t)
 {
-        return !t->administrator.file;
+        return !t->administrator.file && t->persistence != TARGET_TRANSIENT;
 }
 
 static gboolean is_pruned(gpointer name, gpointer t, gpointer userdata)

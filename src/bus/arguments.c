@@ -230,6 +230,11 @@ static int set_target(Call *call, sd_bus_message *m)
         return 0;
 }
 
+static int set_transient(Call *call, sd_bus_message *m)
+{
+        return set_flag(m, &call->options.transient);
+}
+
 static int set_confirm_within(Call *call, sd_bus_message *m)
 {
         return sd_bus_message_read(m, "t", &call->options.confirm_usec);
@@ -309,6 +314,7 @@ static const struct {
         { "with-secrets", "b", OPTION_WITH_SECRETS, set_with_secrets },
         { "with-identities", "b", OPTION_WITH_IDENTITIES, set_with_identities },
         { "target", "s", OPTION_TARGET, set_target },
+        { "transient", "b", OPTION_TRANSIENT, set_transient },
         { "prune", "b", OPTION_PRUNE, apply_set_prune },
         { "confirm-within", "t", OPTION_CONFIRM, set_confirm_within },
         { "size", "t", OPTION_SIZE, set_size },

@@ -35,7 +35,7 @@ static const MethodRow table[] = {
         { MANAGER, "GetLogicalUnit", NULL, parse_get_unit, run_get_unit },
         { MANAGER, "GetSession", NULL, parse_get_session, run_get_session },
         { MANAGER, "CreateTarget", ACTION_TARGET, parse_create_target,
-          .edit = edit_create_target, .reply = reply_target, .options = OPTIONS_FILE,
+          .edit = edit_create_target, .reply = reply_target, .options = OPTIONS_FILE | OPTION_TRANSIENT,
           .paths = paths_of_edit, .sensitive = true },
         { MANAGER, "ReplaceTarget", ACTION_TARGET, parse_replace_target,
           .edit = edit_replace_target, .reply = reply_target, .options = OPTIONS_EDIT | OPTION_ABSENT,

@@ -4,6 +4,7 @@
 #include "bus/apply.h"
 #include "bus/authority.h"
 #include "bus/polkit.h"
+#include "bus/transient.h"
 
 static void check_clear(Check *check)
 {
@@ -220,6 +221,7 @@ static void done_edit(const EditResult *result, void *userdata)
         int r = -ENOMEM;
 
         call_end_file(call, !result->error.name);
+        transient_made(call, !result->error.name && !call->options.dry_run);
         if (!call->connection) {
                 call_free(call); /* nobody to answer, perhaps not even a server */
                 return;
@@ -259,6 +261,8 @@ void call_run(Call *call)
                 call_make_file(call);
                 return;
         }
+        if (call->options.transient)
+                transient_begin(call); /* before its caller is watched no more */
         call->watch = sd_bus_slot_unref(call->watch);
         if (call->row->run) {
                 call->row->run(call);
@@ -353,6 +357,7 @@ void calls_orphan(BusServer *server)
 {
         LIST_FOREACH_SAFE (call, &server->calls, Call, node) {
                 list_remove(&call->node);
+                call->transient = NULL; /* goes with the server */
                 call->server = NULL;
         }
 }

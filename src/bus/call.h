@@ -18,6 +18,7 @@
 
 typedef struct Call Call;
 typedef struct Apply Apply;
+typedef struct Transient Transient;
 typedef struct MethodRow MethodRow;
 
 /* -1 with *e set. */
@@ -39,6 +40,7 @@ typedef enum OptionBits {
         OPTION_WITH_IDENTITIES = 1 << 6,
         OPTION_PRUNE = 1 << 7,
         OPTION_CONFIRM = 1 << 8,
+        OPTION_TRANSIENT = 1 << 20,
         OPTION_SIZE = 1 << 16,
         OPTION_PREALLOCATE = 1 << 17,
         OPTION_DIRECTORY = 1 << 18,
@@ -111,6 +113,7 @@ struct Call {
         char *name, *text;      /* of VerifyText; text: also store options */
         char **files;           /* of Verify; names of targets of Reload */
         Apply *apply;           /* of Apply */
+        Transient *transient;   /* of CreateTarget with that option, until it is made */
         const char *after_text; /* of the message */
         uint64_t after;
         uint32_t lun; /* with after: from this LUN of that session on */

@@ -61,10 +61,12 @@ typedef struct Caller {
 } Caller;
 
 typedef struct EditOptions {
-        bool runtime;  /* written to /run, gone after stop */
-        bool force;    /* also drop sessions; override what /etc defines */
-        bool dry_run;  /* verify and report the difference, change nothing */
-        bool detailed; /* EditResult.details */
+        bool runtime;   /* written to /run, gone after stop */
+        bool force;     /* also drop sessions; override what /etc defines */
+        bool dry_run;   /* verify and report the difference, change nothing */
+        bool detailed;  /* EditResult.details */
+        bool transient; /* what is made is written to no file */
+        bool internal;  /* of our own: done also while a change waits to be confirmed */
         bool absent; /* a backing store that is not there makes a LUN that is not ready, no error */
         char **only; /* reload: names of the targets that are; NULL: all. Borrowed until done() */
         bool revert; /* reload: what was changed with runtime is taken back */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "bus/objects.h"
+#include "bus/transient.h"
 
 static const TargetSpec *target_of(void *userdata)
 {
@@ -42,9 +43,18 @@ GETTER(get_persistence)
                 [TARGET_FRAGMENT] = "fragment",
                 [TARGET_SAVED] = "saved",
                 [TARGET_RUNTIME] = "runtime",
+                [TARGET_TRANSIENT] = "transient",
         };
 
         return append_text(reply, names[target_of(userdata)->persistence]);
+}
+
+GETTER(get_owner)
+{
+        const ObjectRef *object = userdata;
+
+        return append_text(reply,
+                           transient_owner(object->connection->server, object->target->name));
 }
 
 GETTER(get_source)
@@ -200,6 +210,7 @@ const sd_bus_vtable target_vtable[] = {
         SD_BUS_PROPERTY("Alias", "s", get_alias, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Tid", "u", get_tid, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Owner", "s", get_owner, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Persistence", "s", get_persistence, 0,
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Source", "(su)", get_source, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

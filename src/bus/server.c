@@ -6,6 +6,7 @@
 
 #include "bus/call.h"
 #include "bus/paths.h"
+#include "bus/transient.h"
 
 #define BACKOFF_MIN_USEC UINT64_C(250000)
 #define BACKOFF_MAX_USEC UINT64_C(30000000)
@@ -51,6 +52,7 @@ static BusConnection *connection_new(BusServer *b, ConnectionKind kind)
 static void connection_close(BusConnection *c)
 {
         calls_drop(c->server, c);
+        transients_drop(c);
         c->named = false;
         c->disconnected = sd_bus_slot_unref(c->disconnected);
         c->begun = sd_event_source_disable_unref(c->begun);
@@ -358,6 +360,7 @@ int bus_server_new(Manager *m, sd_event *event, BusServer **ret)
         b->listen_fd = -1;
         list_init(&b->connections);
         list_init(&b->calls);
+        list_init(&b->transients);
         r = signals_new(b, &b->signals);
         if (r < 0) {
                 bus_server_free(b);
@@ -413,6 +416,7 @@ BusServer *bus_server_free(BusServer *b)
         LIST_FOREACH_SAFE (c, &b->connections, BusConnection, node)
                 connection_free(c);
         calls_orphan(b);
+        transients_free(b);
         sd_event_source_disable_unref(b->listen_source);
         sd_event_source_disable_unref(b->listen_retry);
         b->listen_fd = safe_close(b->listen_fd);

@@ -75,7 +75,8 @@ struct BusServer {
         unsigned n_peers;
         int listen_fd;
         sd_event_source *listen_source, *listen_retry;
-        List calls; /* Call: every one that waits for something */
+        List transients; /* Transient */
+        List calls;      /* Call: every one that waits for something */
         unsigned n_calls;
         uint64_t next_cancellation;
         Signals *signals;

@@ -126,9 +126,10 @@ typedef struct ModePageSpec {
 void mode_page_spec(const char *text, ModePageSpec *ret);
 
 typedef enum TargetPersistence {
-        TARGET_FRAGMENT, /* the administrator's file: /etc or /usr/lib, or targets.conf */
-        TARGET_SAVED,    /* ours in /var/lib */
-        TARGET_RUNTIME,  /* ours in /run */
+        TARGET_FRAGMENT,  /* the administrator's file: /etc or /usr/lib, or targets.conf */
+        TARGET_SAVED,     /* ours in /var/lib */
+        TARGET_RUNTIME,   /* ours in /run */
+        TARGET_TRANSIENT, /* in no file: it goes with the client that made it */
 } TargetPersistence;
 
 typedef struct TargetSpec {

@@ -188,7 +188,8 @@ json_t *offline_target(const TargetSpec *t)
 {
         static const char *const persistence[] = { [TARGET_FRAGMENT] = "fragment",
                                                    [TARGET_SAVED] = "saved",
-                                                   [TARGET_RUNTIME] = "runtime" };
+                                                   [TARGET_RUNTIME] = "runtime",
+                                                   [TARGET_TRANSIENT] = "transient" };
         json_t *luns = json_array(), *acls = json_array(), *accounts = json_array();
 
         for (guint i = 0; i < t->luns->len; i++)

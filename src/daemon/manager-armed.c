@@ -424,6 +424,23 @@ static void remember_targets(Armed *a, const Edit *e)
         }
 }
 
+static bool touches_transient(const Edit *e)
+{
+        GHashTableIter iter;
+        gpointer name;
+
+        g_hash_table_iter_init(&iter, e->planned);
+        while (g_hash_table_iter_next(&iter, &name, NULL)) {
+                const TargetSpec *before = g_hash_table_lookup(e->before->targets, name);
+                const TargetSpec *after = g_hash_table_lookup(e->after->targets, name);
+
+                if ((before && before->persistence == TARGET_TRANSIENT) ||
+                    (after && after->persistence == TARGET_TRANSIENT))
+                        return true;
+        }
+        return false;
+}
+
 int armed_prepare(Edit *e)
 {
         Manager *m = e->manager;
@@ -431,6 +448,10 @@ int armed_prepare(Edit *e)
 
         if (e->options.confirm_usec < 1000000 || e->options.confirm_usec > USEC_PER_DAY)
                 return edit_fail(e, ERROR_INVALID, "confirm-within: expected 1s to 24h");
+        if (touches_transient(e))
+                return edit_fail(e, ERROR_INVALID,
+                                 "confirm-within: a transient target goes with its client, and "
+                                 "cannot be brought back");
         e->armed = a = armed_new(m);
         a->runtime = e->options.runtime;
         a->generation = m->generation + 1;
@@ -474,7 +495,7 @@ int armed_refuses(Edit *e)
         const Armed *a = e->manager->armed;
         g_autofree char *until = NULL;
 
-        if (!a || e->options.dry_run || e->internal ||
+        if (!a || e->options.dry_run || e->options.internal ||
             (e->kind != EDIT_CHANGE && e->kind != EDIT_RELOAD))
                 return 0;
         until = clock_text(a->until);

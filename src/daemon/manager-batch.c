@@ -15,7 +15,7 @@ static bool has_one_target(const Edit *e)
 static bool may_begin(const Edit *e)
 {
         return e->kind == EDIT_CHANGE && has_one_target(e) && !e->alone && !e->options.dry_run &&
-               e->options.confirm_usec == 0;
+               e->options.confirm_usec == 0 && !e->options.transient && !e->options.internal;
 }
 
 /* names: of the targets of first, and of what has joined it. */

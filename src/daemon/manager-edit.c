@@ -168,6 +168,26 @@ static void edit_copy(Edit *e)
         }
 }
 
+/* What is in no file stays until its client goes, whatever the files say. */
+static void edit_keep_transient(Edit *e)
+{
+        GHashTableIter iter;
+        gpointer name, running;
+
+        g_hash_table_iter_init(&iter, e->manager->desired->targets);
+        while (g_hash_table_iter_next(&iter, &name, &running)) {
+                const TargetSpec *spec = g_hash_table_lookup(e->after->targets, name);
+
+                if (((TargetSpec *)running)->persistence != TARGET_TRANSIENT)
+                        continue;
+                if (spec)
+                        edit_problem(e, problem_new(PROBLEM_ERROR, spec->at, name, NULL,
+                                                    "a client has made a transient target of that "
+                                                    "name, which stays until the client goes"));
+                desired_put(e->after, target_spec_dup(running));
+        }
+}
+
 /* Blocks that failed to load: what runs under their names stays. */
 static void edit_keep_bad(Edit *e)
 {
@@ -219,6 +239,7 @@ static void load_done(LoopJob *job)
                           strerror(-e->job_result));
         else {
                 e->before = e->manager->desired;
+                edit_keep_transient(e);
                 edit_keep_bad(e);
                 edit_narrow(e);
         }
@@ -586,7 +607,9 @@ static int edit_settled(Edit *e)
 
         if (edit_check_stores(e) < 0 || edit_open_portals(e) < 0 || edit_build(e) < 0)
                 return -1;
-        e->identities = identities_take_pending(m->identities);
+        /* what goes with its client leaves nothing: the next change that is kept takes it along */
+        if (!e->options.transient)
+                e->identities = identities_take_pending(m->identities);
         if (e->identities || e->files->len > 0) {
                 edit_job(e, EDIT_PERSISTING, persist_work, persist_done);
                 return 0;

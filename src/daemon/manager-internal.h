@@ -347,7 +347,6 @@ struct Edit {
         EditResult result;
 
         /* manager-batch.c */
-        bool internal;       /* of our own: done also while a change waits to be confirmed */
         void *userdata_edit; /* of edit, in place of userdata; or NULL */
         Armed *armed;        /* what it becomes, if it is to be confirmed; or NULL */
         GPtrArray *members;  /* Edit*: it stands for these; NULL: for itself */

@@ -48,6 +48,11 @@ static int plan_target_file(Edit *e, const TargetSpec *before, TargetSpec *after
         const TargetSpec *known = before ? before : after;
         const char *dir = e->options.runtime ? paths->run : paths->var;
 
+        if (before ? before->persistence == TARGET_TRANSIENT : e->options.transient) {
+                if (after)
+                        after->persistence = TARGET_TRANSIENT;
+                return 0;
+        }
         if (check_administrator(e, known) < 0)
                 return -1;
         if (after) {

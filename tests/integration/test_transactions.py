@@ -596,4 +596,110 @@ def test_cat():
         assert p.returncode == 4 and "No fragment" in p.stdout, p.stdout
 
 
+def create_transient(client, name=A, **values):
+    client.create(name, {"backing-store": ["NONE"], "bs-type": ["null"], "size": ["1G"],
+                         "initiator-address": ["ALL"]}, transient=True, **values)
+
+
+def path_of(client, name):
+    return str(client.manager.GetTarget(name))
+
+
+def check_transient(daemon, client, owner, other):
+    """owner made A and goes by the function client.close(); other looks."""
+    create_transient(client)
+    path = path_of(other, A)
+    assert other.get("Persistence", path, "Target") == "transient"
+    assert str(other.get("Owner", path, "Target")) == owner()
+    raw, uninvolved = login(daemon), None
+    apply(other, {"x": null(B)})
+    uninvolved = login(daemon, B)
+    daemon.reload()
+    assert names(other) == [A, B] and is_alive(raw)  # no fragment has it, and it stays
+    other.interface(path, "Target").Set("alias", ["x"], options())
+    other.manager.Apply(texts({"x": null(B, "alias x")}), options(prune=True))
+    assert names(other) == [A, B] and is_alive(raw)
+    assert not any(A in text for text in list(tree(daemon).values()) +
+                   list(tree(daemon, "run").values())), "it was written down"
+    found = error_of(apply, other, {"x": null(A)}, confirm_within=tgtbus.usec(60))
+    assert found[0] == "InvalidArgument" and "transient" in found[1], found
+    # it goes with its owner, also while a change waits to be confirmed
+    apply(other, {"x": null(C)}, confirm_within=tgtbus.usec(60))
+    client.close()
+    tgt.eventually(lambda: A not in names(other), what="the transient target gone")
+    tgt.eventually(lambda: not is_alive(raw), what="its session ended")
+    assert is_alive(uninvolved) and waits(other)
+    assert re.search(r"Changed: - target \S+:a \(.*is gone, uid 0", daemon.log()), daemon.log()
+    other.manager.Confirm(options())
+    assert names(other) == [B, C]
+
+
+def test_transient_of_a_connection():
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        check_transient(daemon, tgtbus.Client(daemon), lambda: "private socket",
+                        tgtbus.Client(daemon))
+
+
+BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><listen>unix:path=%s</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/>
+<allow receive_sender="*"/></policy></busconfig>
+"""
+
+
+@contextlib.contextmanager
+def a_bus(directory):
+    address = os.path.join(directory, "bus")
+    write(directory, "bus.conf", BUS_CONFIG % address)
+    p = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "dbus-daemon", "--nofork",
+                          f"--config-file={directory}/bus.conf", "--nopidfile", "--nosyslog"],
+                         stderr=subprocess.DEVNULL)
+    try:
+        tgt.eventually(lambda: os.path.exists(address), what="the bus")
+        yield "unix:path=" + address
+    finally:
+        p.kill()
+        p.wait()
+
+
+def test_transient_of_a_bus_client():
+    with tgt.scratch() as d, a_bus(d) as address:
+        with tgt.Daemon(d, args=[f"--bus={address}"]) as daemon:
+            look = dbus.bus.BusConnection(address)
+            tgt.eventually(lambda: look.name_has_owner("org.tgt1"), what="the name")
+            bus = dbus.bus.BusConnection(address)
+            bus.set_exit_on_disconnect(False)
+            client = tgtbus.Client(bus=bus)
+            check_transient(daemon, client, bus.get_unique_name, tgtbus.Client(bus=look))
+
+
+def test_transient_is_its_owners():
+    """Removed by hand and made by another, it does not go with the first; and not over a restart."""
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        first, second, other = (tgtbus.Client(daemon) for _ in range(3))
+        create_transient(first)
+        assert error_of(create_transient, second)[0] == "Exists"
+        create_transient(second, B, dry_run=True)
+        assert names(other) == [A]
+        other.manager.DeleteTarget(A, options())
+        create_transient(second)
+        first.close()
+        time.sleep(0.2)
+        assert names(other) == [A]
+        second.close()
+        tgt.eventually(lambda: names(other) == [], what="the target gone")
+        third = tgtbus.Client(daemon)
+        for i in range(20):  # who goes at once leaves nothing
+            fast = tgtbus.Client(daemon)
+            fast.create_without_waiting(f"iqn.2026-01.org.example:f{i}", transient=True)
+            fast.flush()
+            fast.close()
+        tgt.eventually(lambda: names(other) == [], what="nothing left")
+        create_transient(third)
+        daemon.stop()
+        daemon.start()
+        assert names(tgtbus.Client(daemon)) == []
+
+
 tgt.main()
