@@ -487,7 +487,8 @@ static const Verb verb_table[] = {
           { WORD_TARGET },
           NULL,
           "Change a target in an editor",
-          "Opens the target as it runs in $SYSTEMD_EDITOR, $EDITOR or $VISUAL, and applies what was "
+          "Opens the target as it runs in $SYSTEMD_EDITOR, $EDITOR or $VISUAL, and applies what "
+          "was "
           "changed as one change: what sessions can keep they keep. What is wrong is told, and the "
           "text can be edited again. Refused if somebody else has changed something meanwhile. "
           "CHAP secrets are in the text; reading them takes an authority of its own.",
@@ -503,7 +504,8 @@ static const Verb verb_table[] = {
           { WORD_TARGET },
           NULL,
           "Show what the fragments say of a target, and where",
-          "Every line with its file and number, in the order in which they are read. Blocks that do "
+          "Every line with its file and number, in the order in which they are read. Blocks that "
+          "do "
           "not count are shown too, with what hides, masks or replaces them. Needs no daemon, but "
           "the right to read the files. Secrets are left out unless --with-secrets is given.",
           "tgtctl cat disk1\n"
@@ -531,7 +533,8 @@ static const Verb verb_table[] = {
           { WORD_NONE },
           NULL,
           "Take back a change that waits to be confirmed",
-          "At once, also where that ends sessions. Everything that the change concerned is as it was "
+          "At once, also where that ends sessions. Everything that the change concerned is as it "
+          "was "
           "before.",
           "tgtctl rollback" },
         { "diff",
@@ -619,7 +622,8 @@ static const Option option_table[] = {
           NULL, "Also drop sessions, override /etc, take what is not there yet" },
         { "dry-run", 'n', OPTION_FLAG, FIELD(dry_run), NULL, CHANGES ",reload", NULL,
           "Check, and show what would change" },
-        { "generation", 0, OPTION_NUMBER, FIELD(generation), "N", CHANGES ",reload,confirm,rollback", NULL,
+        { "generation", 0, OPTION_NUMBER, FIELD(generation), "N",
+          CHANGES ",reload,confirm,rollback", NULL,
           "Refuse if the configuration has changed since generation N" },
         { "prune", 0, OPTION_FLAG, FIELD(prune), NULL, "apply", NULL,
           "Remove the targets that are not named, but for those of /etc" },
