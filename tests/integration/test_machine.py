@@ -362,6 +362,44 @@ not ls /var/lib/tgt/disks/*gone*
 """)
 
 
+def test_transactions():
+    machine(r"""
+useradd -m alice
+as_alice() { setpriv --reuid=alice --regid=alice --clear-groups "$@"; }
+fragment
+systemctl start tgtd.socket
+tgtctl reload
+printf '<target iqn.2026-01.org.example:%s>\ninitiator-address 10.0.0.0/8\n</target>\n' one two > /tmp/set.conf
+chmod 0644 /tmp/set.conf
+refuse 'authentication|denied|allowed' as_alice tgtctl --no-ask-password apply /tmp/set.conf
+refuse 'authentication|denied|allowed' as_alice tgtctl --no-ask-password apply /tmp/set.conf --dry-run
+refuse 'authentication|denied|allowed' as_alice tgtctl --no-ask-password diff
+not grep -q two <(tgtctl list)                             # nothing has changed
+expect 'Would change' tgtctl apply /tmp/set.conf --dry-run
+tgtctl apply /tmp/set.conf --confirm-within=5min
+refuse 'authentication|denied|allowed' as_alice tgtctl --no-ask-password confirm
+refuse 'waits to be confirmed' tgtctl create iqn.2026-01.org.example:three
+systemctl kill -s KILL tgtd.service                     # and it still waits
+sleep 1
+systemctl restart tgtd.service
+expect 'Unconfirmed' tgtctl status
+expect 'taken back' tgtctl rollback
+not grep -q two <(tgtctl list)
+tgtctl apply /tmp/set.conf --confirm-within=2s
+sleep 4
+not grep -q two <(tgtctl list)
+journalctl -b --no-pager -u tgtd.service | grep -q 'Taken back: 2 changes'
+tgtctl apply /tmp/set.conf --confirm-within=5min
+tgtctl confirm
+systemctl restart tgtd.service
+expect 'two' tgtctl list
+expect '/var/lib/tgt/targets.d' tgtctl cat two
+EDITOR="sed -i s/10.0.0.0/10.1.0.0/" tgtctl edit two
+expect '10.1.0.0/8' tgtctl status two
+expect 'is what is configured' tgtctl diff
+""")
+
+
 def test_device_and_private_file():
     machine(r"""
 fragment
