@@ -230,11 +230,12 @@ systemd-analyze verify /usr/lib/systemd/system/tgt-metrics.service /usr/lib/syst
 cat /tmp/verify; not [ -s /tmp/verify ]
 systemctl enable --now tgt-metrics.socket
 not systemctl is-active --quiet tgt-metrics.service
-ask() { # ask REQUEST-LINE...: the answer to an HTTP request
+ask() ( # ask REQUEST-LINE...: the answer to an HTTP request
+    trap '' PIPE                                       # it may be refused before it is all sent
     exec 5<> /dev/tcp/127.0.0.1/9032
     printf '%s\r\n' "$@" 'Host: localhost' 'Connection: close' '' >&5
     cat <&5
-}
+)
 fragment
 systemctl start tgtd.socket
 ask 'GET /metrics HTTP/1.1' > /tmp/down
