@@ -92,7 +92,10 @@ bool io_prepare(Task *task, StoreOp op, uint64_t lba, uint64_t blocks, Buffer *b
  * change it, even in the middle of a block. To one initiator that is no news: it has both commands
  * under way at once, and their order is free but for ORDERED tasks, which wait for loans. Several
  * initiators may count on blocks being whole (a heartbeat that one writes and others read), so
- * a unit that several use is not lent from. */
+ * a unit that several use is not lent from.
+ *
+ * A loan ends when the kernel has taken the bytes. Those of a file are still the file's then, until
+ * the peer has acknowledged them: an ORDERED write may change what is yet to go out. */
 bool task_lend(Task *task, uint32_t length)
 {
         LuSlot *slot = task->slot;
