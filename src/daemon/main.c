@@ -235,6 +235,7 @@ static int open_manager(Daemon *d)
         if (o->workers > 0)
                 config.engine.workers = o->workers;
         config.engine.spin = o->spin * NSEC_PER_USEC;
+        config.engine.anywhere = o->anywhere;
         return manager_new(d->loop, &config, &d->manager);
 }
 

@@ -22,7 +22,7 @@ typedef struct Given {
         char **portals, **rest;
         char **iscsi, *iser, *pid_file;
         int threads;
-        gboolean foreground, no_daemon;
+        gboolean foreground, no_daemon, anywhere;
         int workers, spin, control_port;
         bool debug;
         gboolean version;
@@ -75,6 +75,8 @@ static int parse_given(Given *g, int argc, char **argv)
                   "Threads that serve initiators (one per core)", "N" },
                 { "spin", 0, 0, G_OPTION_ARG_INT, &g->spin,
                   "Poll so long before a thread sleeps: latency for processor time (0)", "USEC" },
+                { "anywhere", 0, 0, G_OPTION_ARG_NONE, &g->anywhere,
+                  "Let threads run on any processor, not where their data arrives", NULL },
                 { "debug", 'd', G_OPTION_FLAG_OPTIONAL_ARG, G_OPTION_ARG_CALLBACK,
                   (gpointer)take_debug, "Log more", "0|1" },
                 { "iscsi", 0, 0, G_OPTION_ARG_STRING_ARRAY, &g->iscsi,
@@ -179,6 +181,7 @@ static int take_numbers(const Given *g, Options *o)
                 return complain("--control-port: expected a number from 0 to %s", "32767");
         o->workers = (unsigned)g->workers;
         o->spin = (unsigned)g->spin;
+        o->anywhere = g->anywhere;
         o->debug = g->debug;
         return 0;
 }

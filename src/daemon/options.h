@@ -16,6 +16,7 @@ typedef struct Options {
         size_t n_portals;
         unsigned workers;
         unsigned spin; /* us */
+        bool anywhere; /* workers are not bound to where their data arrives */
         bool debug;
 } Options;
 

@@ -93,6 +93,8 @@ static const RegistrarHost registrar_host = {
 static int make_workers(Engine *e, const EngineConfig *config)
 {
         size_t keep = (size_t)e->budget.left / e->n_workers / 4;
+        /* a worker that polls must not take the processor of whom it waits for */
+        uint64_t wake_ns = config->anywhere || config->spin > 0 ? 0 : placement_measure_wake();
         int r;
 
         e->workers = calloc(e->n_workers, sizeof(*e->workers));
@@ -104,6 +106,7 @@ static int make_workers(Engine *e, const EngineConfig *config)
                 w->index = i;
                 w->workers = e->workers;
                 w->control = e->control;
+                w->wake_ns = wake_ns;
                 r = worker_init(w, e->jobs, &e->budget, keep, config);
                 if (r < 0)
                         return r;

@@ -27,6 +27,7 @@ typedef struct Engine Engine;
 typedef struct EngineConfig {
         unsigned workers;    /* 0: one per core we may run on */
         uint64_t spin;       /* ns that a worker polls before it sleeps; 0: not at all */
+        bool anywhere;       /* workers run where the scheduler likes; as with spin */
         uint64_t memory_max; /* bytes of I/O buffers; 0: a quarter of RAM, at most 2 GiB */
         unsigned jobs_max;   /* threads of the job pool; 0: 256 */
         IscsiLimits iscsi;

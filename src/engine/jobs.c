@@ -2,10 +2,11 @@
 #include "engine/jobs.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 
 #define JOB_STACK (512 * KIB)
@@ -31,6 +32,7 @@ struct JobPool {
         uint64_t try_at;  /* not serial: when to try */
         bool waking;      /* a thread was woken or made and has not looked yet; it wakes the next */
         bool stopping, abandoned;
+        cpu_set_t cpus; /* that threads may run on */
 };
 
 typedef struct IdleThread {
@@ -155,17 +157,9 @@ static void lane_finished(JobPool *pool, LoopLane *lane)
                 ready_append(pool, lane);
 }
 
-static uint64_t clock_now(void)
-{
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-}
-
 static void deadline_in(uint64_t ns, struct timespec *ret)
 {
-        uint64_t at = clock_now() + ns;
+        uint64_t at = monotonic_now() + ns;
 
         ret->tv_sec = (time_t)(at / NSEC_PER_SEC);
         ret->tv_nsec = (long)(at % NSEC_PER_SEC);
@@ -309,7 +303,7 @@ static LoopJob *job_run(JobPool *pool, LoopLane *lane, LoopJob *job, LoopJob *ov
                 end_post(pool);
         if (!job)
                 return NULL;
-        job_sample(pool, alone && lane->n_running == 1, slept, clock_now());
+        job_sample(pool, alone && lane->n_running == 1, slept, monotonic_now());
         /* before done(): its owner may free the lane */
         lane_finished(pool, lane);
         return begin_post(pool, job);
@@ -323,6 +317,8 @@ static void *job_thread(void *arg)
         LoopLane *lane = NULL;
 
         (void)pthread_setname_np(pthread_self(), "tgt-job");
+        /* the worker that made it may be bound (engine/placement.h) */
+        (void)sched_setaffinity(0, sizeof(pool->cpus), &pool->cpus);
         (void)pthread_mutex_lock(&pool->lock);
         pool->waking = false;
         if (monotonic_cond_init(&idle.wake) < 0) {
@@ -350,6 +346,7 @@ int jobs_new(unsigned max, uint64_t idle_ns, JobPool **ret)
                 return -ENOMEM;
         pool->max = MAX(max, 1U);
         pool->idle_ns = idle_ns;
+        (void)sched_getaffinity(0, sizeof(pool->cpus), &pool->cpus);
         list_init(&pool->idle);
         r = monotonic_cond_init(&pool->changed);
         if (r < 0)
@@ -458,7 +455,7 @@ bool jobs_check(JobPool *pool, uint64_t *begun)
         (void)pthread_mutex_lock(&pool->lock);
         more = waits(pool);
         if (more && pool->n_begun == *begun) {
-                go_parallel(pool, clock_now());
+                go_parallel(pool, monotonic_now());
                 wake_one(pool);
         }
         *begun = pool->n_begun;
@@ -470,7 +467,7 @@ void jobs_wake(JobPool *pool)
 {
         (void)pthread_mutex_lock(&pool->lock);
         if (waits(pool))
-                go_parallel(pool, clock_now());
+                go_parallel(pool, monotonic_now());
         wake_one(pool);
         (void)pthread_mutex_unlock(&pool->lock);
 }

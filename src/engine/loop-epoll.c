@@ -3,7 +3,8 @@
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 /* Descriptors served per turn. What they ask for is answered at the end of the turn: few enough
  * that it is still in the cache by then, many enough to share a turn's cost. */
@@ -44,14 +45,6 @@ static EpollLoop *epoll_loop(Loop *loop)
         return CONTAINER_OF(loop, EpollLoop, loop);
 }
 
-static uint64_t clock_now(void)
-{
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-}
-
 static uint64_t op_now(Loop *loop)
 {
         return epoll_loop(loop)->now;
@@ -61,7 +54,7 @@ static void op_refresh(Loop *loop)
 {
         EpollLoop *l = epoll_loop(loop);
 
-        l->now = clock_now();
+        l->now = monotonic_now();
         l->fresh = true;
 }
 
@@ -360,7 +353,7 @@ static int wait_time(EpollLoop *l)
 
         if (!timer)
                 return -1;
-        now = l->fresh ? l->now : clock_now();
+        now = l->fresh ? l->now : monotonic_now();
         if (timer->at <= now)
                 return 0;
         ms = DIV_ROUND_UP(timer->at - now, NSEC_PER_MSEC);
@@ -390,7 +383,7 @@ void epoll_loop_turn(Loop *loop, bool may_sleep)
         n = epoll_wait(l->epoll_fd, l->events, EVENTS_MAX, timeout);
         l->n_events = MAX(n, 0); /* EINTR: a turn without events */
         l->at_event = -1;
-        l->now = clock_now();
+        l->now = monotonic_now();
         if (n > 0 || inbox_has(l))
                 l->busy_at = l->now;
         l->fresh = false;
@@ -445,7 +438,7 @@ int epoll_loop_new(unsigned index, JobPool *jobs, Loop **ret)
         *l = (EpollLoop){ .loop = { .ops = &epoll_loop_ops, .index = index },
                           .jobs = jobs,
                           .jobs_timer.fire = jobs_look,
-                          .now = clock_now(),
+                          .now = monotonic_now(),
                           .epoll_fd = epoll_create1(EPOLL_CLOEXEC),
                           .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
         if (l->epoll_fd < 0 || l->wake_fd < 0 ||

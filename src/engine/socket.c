@@ -151,6 +151,15 @@ static size_t iov_limit(struct iovec *iov, size_t *n, size_t max)
         return max;
 }
 
+static void sample_placement(Socket *s)
+{
+        int cpu;
+        socklen_t n = sizeof(cpu);
+
+        if (getsockopt(s->io.fd, SOL_SOCKET, SO_INCOMING_CPU, &cpu, &n) == 0)
+                placement_sample(&s->worker->placement, cpu, loop_now(s->worker->loop));
+}
+
 /* One receive for all that there is, as far as conn takes it. */
 static void receive(Socket *s)
 {
@@ -178,6 +187,8 @@ static void receive(Socket *s)
                 if (n == 0)
                         s->rx_eof = true;
                 COUNTER_ADD(&s->worker->traffic, rx_bytes, n);
+                if (placement_due(&s->worker->placement))
+                        sample_placement(s);
                 conn_got(s->conn, (size_t)n);
                 budget -= MIN(budget, (size_t)n);
         } while ((size_t)n == want && budget > 0 && !conn_finished(s->conn));

@@ -151,11 +151,16 @@ int worker_init(Worker *w, JobPool *jobs, Budget *budget, size_t keep_bytes,
 static void *worker_main(void *arg)
 {
         Worker *w = arg;
+        PlacementThread *thread = NULL;
         char name[16];
 
         (void)snprintf(name, sizeof(name), "tgt-worker%u", w->index);
         (void)pthread_setname_np(pthread_self(), name);
+        /* without: runs wherever the scheduler likes */
+        if (w->wake_ns > 0 && placement_thread_new(&thread) == 0)
+                placement_init(&w->placement, &placement_thread_ops, thread, w->wake_ns);
         epoll_loop_run(w->loop);
+        (void)placement_thread_free(thread);
         return NULL;
 }
 

@@ -6,8 +6,9 @@
 #include "engine/acceptor.h"
 #include "engine/control.h"
 #include "engine/engine.h"
-#include "engine/jobs.h"
 #include "base/counter.h"
+#include "engine/jobs.h"
+#include "engine/placement.h"
 #include "engine/registrar.h"
 
 /* One data-plane thread and what is its own. After worker_start() only that thread touches it, but
@@ -29,9 +30,11 @@ struct Worker {
         List sockets;  /* Socket.link */
         bool stopping; /* takes no connection any more */
         WorkerTraffic traffic;
+        Placement placement;
 
         /* shared, constant: */
-        Worker *workers; /* all of them */
+        uint64_t wake_ns; /* placement_measure_wake(); 0: is not to be placed */
+        Worker *workers;  /* all of them */
         Registrar *registrar;
         Acceptor *acceptor; /* worker 0's */
         Control *control;

@@ -87,6 +87,38 @@ def test_connections_of_a_target_use_all_workers():
         assert len(shares) == 2 and min(shares) > 0.25
 
 
+def worker_processors(server):
+    return [os.sched_getaffinity(tid) for tid in proc.workers_cpu_ns(server.process.pid)]
+
+
+def test_worker_goes_where_its_initiator_runs():
+    everywhere = os.sched_getaffinity(0)
+    with tgt.scratch() as d, daemon(d, "--workers=1") as server:
+        benchlib.fill(server, "ram")
+        for cpu in sorted(everywhere)[:2]:
+            load = benchlib.load_start(server, "ram", ("taskset", "-c", str(cpu)), depth=1, bs="4K",
+                                       warmup="100ms", time="20s")
+            tgt.eventually(lambda: worker_processors(server) == [{cpu}], 20,
+                           f"the worker is bound to processor {cpu}, where its data comes from")
+            load.terminate()
+            load.communicate()
+        # turns of megabytes: they are better off with a processor each
+        load = benchlib.load_start(server, "ram", ("taskset", "-c", str(cpu)), depth=32, bs="1M",
+                                   warmup="100ms", time="20s")
+        tgt.eventually(lambda: worker_processors(server) == [everywhere], 20, "the worker is free")
+        load.terminate()
+        load.communicate()
+
+
+def test_worker_that_may_run_anywhere_does():
+    everywhere = os.sched_getaffinity(0)
+    for option in ("--anywhere", "--spin=10"):
+        with tgt.scratch() as d, daemon(d, "--workers=1", option) as server:
+            one = ("taskset", "-c", str(min(everywhere)))
+            assert benchlib.load(server, "ram", one, depth=1, bs="4K", time="1s")["iops"] > 0
+            assert worker_processors(server) == [everywhere]
+
+
 def test_flood_does_not_starve_others():
     with tgt.scratch() as d, daemon(d, "--workers=1") as server:
         benchlib.fill(server, "ram")
