@@ -223,6 +223,24 @@ systemd-analyze security --no-pager tgtd.service | tail -n 1
     assert exposure <= 2.0, f"exposure {exposure}"
 
 
+def test_sandboxed_worker_goes_where_its_data_arrives():
+    machine(r"""
+fragment
+systemctl start tgtd.service
+pid=$(systemctl show -p MainPID --value tgtd.service)
+taskset -c 0 iscsi-perf -b 8 -m 1 -t 60 iscsi://127.0.0.1/$name/1 > /dev/null & load=$!
+bound() { # a worker's list of processors is 0 alone
+    for task in /proc/$pid/task/*; do
+        ! grep -q '^tgt-worker' $task/comm || ! grep -qP '^Cpus_allowed_list:\t0$' $task/status || return 0
+    done
+    return 1
+}
+for _ in $(seq 200); do ! bound || break; sleep 0.1; done
+bound
+kill $load; wait $load || true
+""")
+
+
 def test_metrics_endpoint():
     """Prometheus' way: who asks is answered, also while tgtd does not run, and asking does not start it."""
     out = machine(r"""
