@@ -41,7 +41,7 @@ static int open_nexus(Session *s, Conn *c)
         s->nexus = (ScsiNexus){ .worker = c->worker->scsi,
                                 .initiator_port = s->initiator_port,
                                 .target_port = s->target_port,
-                                .target_name = s->target->name,
+                                .target_name = s->info.target, /* the target may be made anew */
                                 .session = s->info.id,
                                 .relative_port = s->target->tpgt,
                                 .protocol = 5 };

@@ -306,10 +306,35 @@ static void test_reset(void)
         }
 }
 
+/* The name in the identification page is that of the target also after it has been made anew. */
+static void test_identification_after_change(void)
+{
+        Model m = { .rand = g_rand_new_with_seed(1) };
+        uint8_t bhs[BHS_SIZE];
+        _result_ Result r = { 0 };
+
+        world_init(&m.w, NULL);
+        login(&m, 0);
+        world_map(&m.w);
+        sim_run(m.w.sim);
+        command_bhs(m.p, bhs, 0xc0, 0x12, 0, 0, 255);
+        bhs[BHS_CDB + 1] = 1; /* EVPD */
+        bhs[BHS_CDB + 2] = 0x83;
+        bhs[BHS_CDB + 4] = 255;
+        peer_send(m.p, bhs, NULL, 0, NULL, 0);
+        g_assert_true(peer_result(m.p, m.p->itt, &r));
+        g_assert_cmphex(r.status, ==, SCSI_GOOD);
+        g_assert_nonnull(memmem(r.data, r.length, TARGET, strlen(TARGET) + 1));
+        g_rand_free(m.rand);
+        world_done(&m.w);
+}
+
 int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/iscsi/real/random", test_random);
         g_test_add_func("/iscsi/real/reset", test_reset);
+        g_test_add_func("/iscsi/real/identification-after-change",
+                        test_identification_after_change);
         return g_test_run();
 }
