@@ -43,6 +43,8 @@ void edit_clear(Edit *e)
         g_clear_pointer(&e->target, g_free);
         g_clear_pointer(&e->directives, g_ptr_array_unref);
         g_clear_pointer(&e->also, g_ptr_array_unref);
+        g_clear_pointer(&e->uuid, g_free);
+        g_clear_pointer(&e->naa, g_free);
         g_clear_pointer(&e->kind, g_free);
         g_clear_pointer(&e->value, g_free);
         g_clear_pointer(&e->user, g_free);
@@ -363,10 +365,22 @@ static bool leaves_unit(const Edit *edit)
         return false;
 }
 
+/* A drive stays the one that initiators know, whatever is in it. */
+static void keep_drive(LunSpec *l, const char *path, const Edit *edit)
+{
+        if (!l->removable || !edit->uuid || g_strcmp0(l->path, path) == 0)
+                return;
+        if (!l->naa)
+                l->naa = g_strdup(edit->naa);
+        if (!l->uuid)
+                l->uuid = g_strdup(edit->uuid);
+}
+
 int edit_set_lun(Desired *d, void *userdata, BusError *e)
 {
         const Edit *edit = userdata;
         TargetSpec *t = find_target(d, edit, e);
+        g_autofree char *path = NULL;
         LunSpec *l;
 
         if (!t)
@@ -374,8 +388,10 @@ int edit_set_lun(Desired *d, void *userdata, BusError *e)
         l = target_spec_find_lun(t, edit->lun);
         if (!l)
                 return no_lun(edit, e);
+        path = g_strdup(l->path);
         if (set_lun(t, l, edit, e) < 0)
                 return -1;
+        keep_drive(l, path, edit);
         for (guint i = 0; edit->also && i < edit->also->len && !leaves_unit(edit); i++) {
                 const EditLun *other = g_ptr_array_index(edit->also, i);
 

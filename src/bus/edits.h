@@ -33,6 +33,7 @@ typedef struct Edit {
         uint16_t lun;          /* in; out of add_lun */
         GPtrArray *directives; /* Directive* */
         GPtrArray *also;       /* EditLun*: what else maps the unit that is set; or NULL */
+        char *uuid, *naa;      /* of the unit that is set, unless something else maps it; or NULL */
         char *kind, *value;    /* of an ACL entry; value is rewritten as configured */
         char *user, *secret, *direction;
         char *address;    /* of a portal; rewritten as "ADDR:PORT" */

@@ -179,6 +179,7 @@ int manager_unit(Manager *m, const char *uuid, UnitInfo *ret); /* -ENOENT */
 /* How long reads and writes took (scsi/scsi.h). -ENOENT */
 int manager_unit_latency(Manager *m, const char *uuid, TimeHistogram *ret_read,
                          TimeHistogram *ret_write);
+/* How many there are, of which at most max are told. */
 size_t manager_unit_mappings(Manager *m, const char *uuid, UnitMapping *ret, size_t max);
 const char *manager_unit_of(Manager *m, const char *target, uint16_t lun); /* uuid or NULL */
 /* Store options of a running unit (fault injection); size looked at anew. */

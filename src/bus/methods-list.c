@@ -74,7 +74,7 @@ int append_mappings(sd_bus_message *m, Manager *manager, const char *uuid)
         size_t n = manager_unit_mappings(manager, uuid, mappings, ELEMENTSOF(mappings));
         int r = sd_bus_message_open_container(m, 'a', "(sq)");
 
-        for (size_t i = 0; r >= 0 && i < n; i++)
+        for (size_t i = 0; r >= 0 && i < MIN(n, ELEMENTSOF(mappings)); i++)
                 r = sd_bus_message_append(m, "(sq)", mappings[i].target, mappings[i].lun);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }

@@ -106,14 +106,29 @@ int parse_add_lun(Call *call, const ObjectRef *object, sd_bus_message *m, BusErr
         return call_wish_file(call, true, e);
 }
 
+/* What a unit is to initiators, so that its edit can hold on to it. */
+static void add_identity(Call *call, const char *uuid)
+{
+        UnitInfo unit;
+
+        if (manager_unit(call->server->manager, uuid, &unit) < 0)
+                return;
+        call->edit.uuid = g_strdup(unit.uuid);
+        call->edit.naa = g_strdup(unit.naa);
+}
+
 /* A unit is set as a whole, so whoever sets it must be allowed to for each target that maps it. */
-static void add_other_mappings(Call *call)
+static void add_unit(Call *call)
 {
         Manager *manager = call->server->manager;
         const char *uuid = manager_unit_of(manager, call->edit.target, call->edit.lun);
-        g_autofree UnitMapping *mappings = g_new(UnitMapping, MAPPINGS_MAX);
-        size_t n = uuid ? manager_unit_mappings(manager, uuid, mappings, MAPPINGS_MAX) : 0;
+        size_t n = uuid ? manager_unit_mappings(manager, uuid, NULL, 0) : 0;
+        g_autofree UnitMapping *mappings = g_new(UnitMapping, MAX(n, 1U));
 
+        if (n > 0)
+                n = manager_unit_mappings(manager, uuid, mappings, n);
+        if (n == 1)
+                add_identity(call, uuid);
         call->edit.also = g_ptr_array_new_with_free_func((GDestroyNotify)edit_lun_free);
         for (size_t i = 0; i < n; i++) {
                 bool here = STREQ(mappings[i].target, call->edit.target);
@@ -135,7 +150,7 @@ int parse_set_lun(Call *call, const ObjectRef *object, sd_bus_message *m, BusErr
         if (read_lun(call, m, e) < 0 || read_directives(m, &call->edit.directives, e) < 0 ||
             parse_options(call, object, m, e) < 0)
                 return -1;
-        add_other_mappings(call);
+        add_unit(call);
         return 0;
 }
 

@@ -85,6 +85,11 @@ GETTER(get_removable)
         return sd_bus_message_append(reply, "b", (int)unit_of(userdata)->spec->removable);
 }
 
+GETTER(get_online)
+{
+        return sd_bus_message_append(reply, "b", (int)unit_of(userdata)->spec->online);
+}
+
 GETTER(get_limits)
 {
         return append_limits(reply, &unit_of(userdata)->spec->limits);
@@ -98,7 +103,7 @@ GETTER(get_mappings)
                                          mappings, ELEMENTSOF(mappings));
         int r = sd_bus_message_open_container(reply, 'a', "(soq)");
 
-        for (size_t i = 0; r >= 0 && i < n; i++) {
+        for (size_t i = 0; r >= 0 && i < MIN(n, ELEMENTSOF(mappings)); i++) {
                 r = sd_bus_message_open_container(reply, 'r', "soq");
                 if (r >= 0)
                         r = append_text(reply, mappings[i].target);
@@ -137,6 +142,7 @@ const sd_bus_vtable unit_vtable[] = {
         SD_BUS_PROPERTY("Thin", "b", get_thin, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("WriteCache", "b", get_write_cache, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Removable", "b", get_removable, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Online", "b", get_online, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("StoreFlags", "s", get_store_flags, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("RemovalPrevented", "b", get_prevented, 0, 0),
         SD_BUS_PROPERTY("SoftwareWriteProtect", "b", get_write_protected, 0, 0),

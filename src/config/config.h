@@ -185,6 +185,10 @@ TargetSpec *target_spec_free(TargetSpec *t);
 LunSpec *lun_spec_new(void); /* with every default */
 LunSpec *lun_spec_dup(const LunSpec *l);
 LunSpec *lun_spec_free(LunSpec *l);
+/* Its type of store is given its size here, since it has no file. */
+bool lun_spec_needs_size(const LunSpec *l) _pure_;
+/* A drive without a medium. */
+bool lun_spec_is_empty(const LunSpec *l) _pure_;
 AccountSpec *account_spec_new(const char *user, const char *secret);
 AccountSpec *account_spec_new_credential(const char *user, const char *credential);
 AccountSpec *account_spec_dup(const AccountSpec *a);
@@ -311,7 +315,8 @@ typedef enum ChangeKind {
         CHANGE_TARGET, /* ACL, accounts, parameters, state, alias: no session is dropped */
         CHANGE_ADD_LUN,
         CHANGE_REMOVE_LUN,
-        CHANGE_LUN,         /* what can change in place: write-cache, readonly, size, online */
+        CHANGE_LUN,         /* what can change in place: write-cache, readonly, size, online; the
+                                medium of a drive that is empty or offline */
         CHANGE_REPLACE_LUN, /* another store, type or identity under the same number */
         CHANGE_ADD_PORTAL,
         CHANGE_REMOVE_PORTAL,

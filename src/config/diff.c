@@ -61,6 +61,12 @@ static void add_lun(Diff *d, ChangeKind kind, const TargetSpec *a, const TargetS
         c->lun_after = lun_b;
 }
 
+static void put_text(char **field, const char *value)
+{
+        g_free(*field);
+        *field = g_strdup(value);
+}
+
 /* Do they differ in nothing but what a running unit can change? */
 static bool can_change_in_place(const LunSpec *a, const LunSpec *b)
 {
@@ -73,6 +79,12 @@ static bool can_change_in_place(const LunSpec *a, const LunSpec *b)
         like->online = b->online;
         like->allow_in_use = b->allow_in_use;
         like->limits = b->limits;
+        if ((lun_spec_is_empty(a) || (a->removable && !a->online)) && b->removable) {
+                /* nobody loses what is not there; which drive it is is said along */
+                put_text(&like->path, b->path);
+                put_text(&like->uuid, b->uuid);
+                put_text(&like->naa, b->naa);
+        }
         same = lun_spec_equal(like, b);
         lun_spec_free(like);
         return same;

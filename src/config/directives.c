@@ -144,7 +144,9 @@ static const Directive table[] = {
         NOT_YET("RedirectCallback", IN_TARGET, "COMMAND", "Sends initiators elsewhere."),
         { "backing-store", IN_TARGET, &type_store, 0, .many = true, .values = "PATH|NONE",
           .help = "A logical unit: a file or a block device, or NONE for the types of store that "
-                  "have no path. On one line, or as a block with directives of this LUN. For "
+                  "have no path; with removable 1, for a drive without a medium. NONE:NUMBER is "
+                  "short for such a drive that is offline, as stgt makes it. On one line, or as a "
+                  "block with directives of this LUN. For "
                   "bs-type rbd, an image of a Ceph cluster: " IMAGE_NAME_GRAMMAR
                   ", in pool rbd unless one is named; a snapshot is read only." },
         NOT_YET("direct-store", IN_TARGET, "PATH",
@@ -243,8 +245,9 @@ static const Directive table[] = {
                   "LENGTH counts the bytes behind the page's header; those that are not given are "
                   "0. A caching page (8) without WCE (0x04 in its first byte) turns the write "
                   "cache off." },
-        { "path", IN_LUN, &type_path, L(path), .values = "PATH",
-          .help = "Serves this file or device instead of the one that backing-store names." },
+        { "path", IN_LUN, &type_path, L(path), .values = "PATH|NONE",
+          .help = "Serves this file or device instead of the one that backing-store names. For a "
+                  "removable one this is another medium in the same drive; NONE takes it out." },
         { "params", IN_LUN, &type_params, 0, .many = true, .values = "NAME=VALUE,...",
           .help = "Other directives of a LUN, on one line, such as "
                   "thin_provisioning=1,rotation_rate=1. ${lun} in a value is the number of the "

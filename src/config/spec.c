@@ -178,6 +178,16 @@ LunSpec *lun_spec_free(LunSpec *l)
         return NULL;
 }
 
+bool lun_spec_needs_size(const LunSpec *l)
+{
+        return STREQ(l->bs_type, "null") || STREQ(l->bs_type, "ram");
+}
+
+bool lun_spec_is_empty(const LunSpec *l)
+{
+        return !l->path && l->removable && !lun_spec_needs_size(l) && !STREQ(l->bs_type, "fault");
+}
+
 static bool field_equal(const LunSpec *a, const LunSpec *b, size_t i)
 {
         switch (lun_fields[i].kind) {

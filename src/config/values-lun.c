@@ -10,22 +10,31 @@
 
 /* ---- what is served, and under which number -------------------------------------------------- */
 
+/* stgt's word for a drive without a medium; the number only tells several of them apart. */
+static bool is_numbered_none(const char *value)
+{
+        uint64_t n;
+
+        return g_str_has_prefix(value, "NONE:") &&
+               parse_u64(value + strlen("NONE:"), 0, UINT64_MAX, &n) == 0;
+}
+
 /* The object is a LunSpec here: the parser and config_set() make one for each store. NONE is for
- * stores without a path; stgt's NONE:n is a drive without a medium. What else may stand here
- * depends on bs-type, which may come later: verification looks at it. */
+ * stores without a path, and for a drive without a medium. What else may stand here depends on
+ * bs-type, which may come later: verification looks at it. */
 static int set_store(Setting *s)
 {
         LunSpec *l = s->object;
 
-        if (g_str_has_prefix(s->value, "NONE:"))
-                return setting_error(s,
-                                     "\"%s\": units without a medium are not supported by this "
-                                     "build",
-                                     s->value);
         if (strlen(s->value) >= 4096)
                 return setting_error(s, "a path longer than 4095 bytes");
-        g_free(l->path);
-        l->path = STREQ(s->value, "NONE") ? NULL : g_strdup(s->value);
+        g_clear_pointer(&l->path, g_free);
+        if (is_numbered_none(s->value)) {
+                l->removable = true;
+                l->online = false;
+        } else if (!STREQ(s->value, "NONE")) {
+                l->path = g_strdup(s->value);
+        }
         return 0;
 }
 

@@ -277,10 +277,11 @@ static int check_path(Setting *s)
 
 static int set_path(Setting *s)
 {
-        int r = check_path(s);
+        bool none = STREQ(s->value, "NONE");
+        int r = none ? 0 : check_path(s);
 
         if (r == 0)
-                replace_string(s, g_strdup(s->value));
+                replace_string(s, none ? NULL : g_strdup(s->value));
         return r;
 }
 

@@ -73,18 +73,13 @@ static bool number_luns(TargetSpec *t, GPtrArray *problems)
 /* Each store of these types is a thing of its own, whatever it is called. */
 static bool is_anonymous(const LunSpec *l)
 {
-        return !l->path || STREQ(l->bs_type, "null") || STREQ(l->bs_type, "ram");
+        return !l->path || lun_spec_needs_size(l);
 }
 
 /* The path is a name in a cluster. */
 static bool is_image(const LunSpec *l)
 {
         return STREQ(l->bs_type, "rbd");
-}
-
-static bool needs_size(const LunSpec *l)
-{
-        return STREQ(l->bs_type, "null") || STREQ(l->bs_type, "ram");
 }
 
 static void set_unless(char **field, char *value)
@@ -129,11 +124,13 @@ static bool verify_lun(TargetSpec *t, LunSpec *l, GPtrArray *problems)
         ImageName name;
         bool good = true;
 
-        if (!l->path && !needs_size(l) && !STREQ(l->bs_type, "fault")) {
+        if (!l->path && !lun_spec_is_empty(l) && !lun_spec_needs_size(l) &&
+            !STREQ(l->bs_type, "fault")) {
                 problem_error(problems, l->at, t->name, "backing-store",
-                              is_image(l) ? "bs-type %s needs the name of an image"
-                                          : "bs-type %s needs the path of a file or a device",
-                              l->bs_type);
+                              "bs-type %s needs %s, or removable 1, for a drive without a medium",
+                              l->bs_type,
+                              is_image(l) ? "the name of an image"
+                                          : "the path of a file or a device");
                 good = false;
         }
         if (l->path && is_image(l) && image_name_parse(l->path, &name) < 0) {
@@ -145,7 +142,7 @@ static bool verify_lun(TargetSpec *t, LunSpec *l, GPtrArray *problems)
                               "\"%s\": an absolute path expected", l->path);
                 good = false;
         }
-        if (needs_size(l) && l->size == 0) {
+        if (lun_spec_needs_size(l) && l->size == 0) {
                 problem_error(problems, l->at, t->name, "size",
                               "bs-type %s needs it, such as size 1G", l->bs_type);
                 good = false;

@@ -115,35 +115,45 @@ static const struct {
         { 'y', "block-size" },
 };
 
+/* Relative to where the command was given; an image of rbd is no file. */
+static char *absolute_path(const char *path, const char *type)
+{
+        return !*path || *path == '/' || STREQ(path, "NONE") || g_strcmp0(type, "rbd") == 0
+                       ? g_strdup(path)
+                       : g_canonicalize_filename(path, NULL);
+}
+
 static void add_store(Adm *a)
 {
         const char *path = adm_value(a, 'b');
         g_autofree char *absolute = NULL;
 
-        if (!path) {
+        if (!path || !*path) {
                 /* a drive without a medium, until one is given by lu update */
                 add_setting(a, "backing-store", "NONE");
                 add_setting(a, "removable", "1");
                 add_setting(a, "online", "0");
                 return;
         }
-        absolute = *path == '/' || STREQ(path, "NONE") || g_strcmp0(adm_value(a, 'E'), "rbd") == 0
-                           ? g_strdup(path) /* the last is no file */
-                           : g_canonicalize_filename(path, NULL);
+        absolute = absolute_path(path, adm_value(a, 'E'));
         add_setting(a, "backing-store", absolute);
+}
+
+static Setting *find_setting(const Adm *a, const char *directive)
+{
+        const GArray *settings = a->ctl->options.settings;
+
+        for (guint i = 0; i < settings->len; i++)
+                if (STREQ(g_array_index(settings, Setting, i).directive, directive))
+                        return &g_array_index(settings, Setting, i);
+        return NULL;
 }
 
 static bool has_setting(const Adm *a, const char *directive, const char *value)
 {
-        const GArray *settings = a->ctl->options.settings;
+        const Setting *s = find_setting(a, directive);
 
-        for (guint i = 0; i < settings->len; i++) {
-                const Setting *s = &g_array_index(settings, Setting, i);
-
-                if (STREQ(s->directive, directive) && (!value || STREQ(s->value, value)))
-                        return true;
-        }
-        return false;
+        return s && (!value || STREQ(s->value, value));
 }
 
 static int gather_settings(Adm *a)
@@ -275,11 +285,77 @@ static int keep_pages(Adm *a, const char *name)
         return ADM_OK;
 }
 
+/* ---- a medium is loaded ---------------------------------------------------------------------- */
+
+static void replace_value(Setting *s, char *value)
+{
+        g_free(s->value);
+        s->value = value;
+}
+
+static int begin_set(Adm *a, const char *target_path, sd_bus_message **ret)
+{
+        int r = adm_call(a, target_path, IFACE("Target"), "SetLogicalUnit", ret);
+
+        a->not_found = "can't find the logical unit";
+        if (r != ADM_OK)
+                return r;
+        r = sd_bus_message_append(*ret, "q", (uint16_t)a->lun);
+        if (r >= 0)
+                return ADM_OK;
+        sd_bus_message_unref(*ret);
+        return adm_fail(a, "invalid request", g_strerror(-r));
+}
+
+static int take_offline(Adm *a, const char *target_path)
+{
+        sd_bus_message *m = NULL;
+        int r = begin_set(a, target_path, &m);
+
+        if (r != ADM_OK)
+                return r;
+        return adm_change(a, m, sd_bus_message_append(m, "a{sas}", 1, "online", 1, "0"), true,
+                          NULL);
+}
+
+/* As with stgt, another path takes a unit that is offline, if need be because that stands before
+ * it, and brings it online. */
+static int load_medium(Adm *a, const char *target_path)
+{
+        Setting *path = find_setting(a, "path"), *online = find_setting(a, "online");
+        bool offline = online && STREQ(online->value, "0");
+        _cleanup_json_ json_t *target = NULL;
+        const json_t *unit;
+        int r, code = model_target(a->ctl, target_path, &target);
+
+        if (code != EXIT_CODE_OK)
+                return adm_failed(a, code);
+        unit = adm_find_unit(target, a->lun);
+        if (!unit)
+                return adm_fail(a, "can't find the logical unit", NULL);
+        if (*json_text(unit, "Path") && json_is_true(json_object_get(unit, "Online"))) {
+                if (!offline)
+                        return adm_fail(a, "invalid request",
+                                        "the unit is online: another path goes with "
+                                        "--params online=0,path=PATH");
+                r = take_offline(a, target_path);
+                if (r != ADM_OK)
+                        return r;
+        }
+        replace_value(path, absolute_path(path->value, json_text(unit, "StoreType")));
+        if (online)
+                replace_value(online, g_strdup("1"));
+        else
+                add_setting(a, "online", "1");
+        return ADM_OK;
+}
+
 int adm_lun_update(Adm *a)
 {
         g_autofree char *path = NULL, *name = NULL;
         sd_bus_message *m = NULL;
         int r = adm_target(a, &name, &path);
+        bool medium;
 
         if (r == ADM_OK)
                 r = lun_number(a);
@@ -289,15 +365,15 @@ int adm_lun_update(Adm *a)
         r = adm_read_params(a, adm_value(a, 'P'));
         if (r == ADM_OK)
                 r = keep_pages(a, name);
+        medium = has_setting(a, "path", NULL);
+        if (r == ADM_OK && medium)
+                r = load_medium(a, path);
         if (r == ADM_OK)
-                r = adm_call(a, path, IFACE("Target"), "SetLogicalUnit", &m);
+                r = begin_set(a, path, &m);
         if (r != ADM_OK)
                 return r;
-        a->not_found = "can't find the logical unit";
-        r = sd_bus_message_append(m, "q", (uint16_t)a->lun);
-        if (r >= 0)
-                r = change_append_settings(a->ctl, m);
-        return adm_change(a, m, r, true, NULL);
+        /* a medium that cannot be read is refused */
+        return adm_change(a, m, change_append_settings(a->ctl, m), !medium, NULL);
 }
 
 int adm_lun_show(Adm *a)

@@ -88,14 +88,16 @@ static const AdmRow rows[] = {
         { ADM_TARGET, ADM_STAT, "t", "", adm_target_stat, NO_TARGET, NULL, NULL, "--tid NUMBER",
           "Shows what sessions did at each LUN." },
         { ADM_LUN, ADM_NEW, "tl", "bfyESYP", adm_lun_new, NO_TARGET, LUN_EXISTS, NULL,
-          "--tid NUMBER --lun NUMBER --backing-store PATH [--bstype TYPE] [--bsopts OPTIONS] "
+          "--tid NUMBER --lun NUMBER [--backing-store PATH] [--bstype TYPE] [--bsopts OPTIONS] "
           "[--bsoflags FLAGS] [--blocksize BYTES] [--params NAME=VALUE,...]",
-          "Adds a LUN." },
+          "Adds a LUN. Without --backing-store it is a drive without a medium: removable and "
+          "offline." },
         { ADM_LUN, ADM_DELETE, "tl", "", adm_lun_delete, NO_TARGET, NULL, LUN_ACTIVE,
           "--tid NUMBER --lun NUMBER", "Removes a LUN." },
         { ADM_LUN, ADM_UPDATE, "tl", "P", adm_lun_update, NO_TARGET, NULL, LUN_ACTIVE,
           "--tid NUMBER --lun NUMBER --params NAME=VALUE,...",
-          "Changes parameters of a LUN: the directives of a LUN in targets.conf(5)." },
+          "Changes parameters of a LUN: the directives of a LUN in targets.conf(5). "
+          "path=PATH loads another medium while the LUN is offline, and brings it online." },
         { ADM_LUN, ADM_SHOW, "t", "l", adm_lun_show, NO_TARGET, NULL, NULL,
           "--tid NUMBER [--lun NUMBER]", "Shows the LUNs of a target, or one of them." },
         { ADM_LUN, ADM_STAT, "tl", "s", adm_lun_stat, NO_TARGET, NULL, NULL,

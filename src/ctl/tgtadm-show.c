@@ -93,6 +93,8 @@ static void append_unit(const json_t *unit, GString *to)
 {
         const char *type = json_text(unit, "Type");
         bool disk = STREQ(type, "disk") || !*type;
+        bool removable = json_is_true(json_object_get(unit, "Removable"));
+        bool empty = removable && !*json_text(unit, "Path");
         Lun l = {
                 .number = (uint64_t)json_number(unit, "Lun"),
                 .type = disk ? "disk" : type_name(type),
@@ -102,8 +104,9 @@ static void append_unit(const json_t *unit, GString *to)
                 .flags = json_text(unit, "StoreFlags"),
                 .size = disk ? (uint64_t)json_number(unit, "Size") : 0,
                 .block = disk ? (uint64_t)json_number(unit, "BlockSize") : 1,
-                .online = STREQ(json_text(unit, "State"), "ready"),
-                .removable = json_is_true(json_object_get(unit, "Removable")),
+                .online = empty ? json_is_true(json_object_get(unit, "Online"))
+                                : STREQ(json_text(unit, "State"), "ready"),
+                .removable = removable,
                 .prevented = json_is_true(json_object_get(unit, "RemovalPrevented")),
                 .readonly = json_is_true(json_object_get(unit, "Readonly")),
                 .swp = json_is_true(json_object_get(unit, "SoftwareWriteProtect")),
@@ -245,11 +248,21 @@ int adm_show_target(Adm *a, const char *path, uint32_t tid, GString *to)
         return ADM_OK;
 }
 
+const json_t *adm_find_unit(const json_t *target, uint64_t lun)
+{
+        const json_t *unit;
+        size_t i;
+
+        json_array_foreach (json_object_get(target, "LogicalUnits"), i, unit)
+                if ((uint64_t)json_number(unit, "Lun") == lun)
+                        return unit;
+        return NULL;
+}
+
 int adm_show_lun(Adm *a, const char *path, uint32_t tid, uint64_t lun, GString *to)
 {
         _cleanup_json_ json_t *target = NULL;
-        const json_t *units, *unit;
-        size_t i;
+        const json_t *unit;
         int code = model_target(a->ctl, path, &target);
 
         if (code != EXIT_CODE_OK)
@@ -260,12 +273,11 @@ int adm_show_lun(Adm *a, const char *path, uint32_t tid, uint64_t lun, GString *
                 return ADM_OK;
         }
         g_string_append(to, "    LUN information:\n");
-        units = json_object_get(target, "LogicalUnits");
-        json_array_foreach (units, i, unit)
-                if ((uint64_t)json_number(unit, "Lun") == lun) {
-                        append_unit(unit, to);
-                        return ADM_OK;
-                }
+        unit = adm_find_unit(target, lun);
+        if (unit) {
+                append_unit(unit, to);
+                return ADM_OK;
+        }
         if (lun == 0) {
                 append_controller(tid, to);
                 return ADM_OK;

@@ -206,6 +206,8 @@ static int check_required(Adm *a)
 static int check_allowed(Adm *a)
 {
         const AdmRow *row = a->row;
+        bool is_portal_or_update = /* where stgt has another sentence */
+                row->mode == ADM_PORTAL || (row->mode == ADM_LUN && row->op == ADM_UPDATE);
 
         for (const AdmOption *o = adm_options(); o->name; o++) {
                 g_autofree char *text = NULL;
@@ -213,9 +215,9 @@ static int check_allowed(Adm *a)
                 if (!adm_value(a, (char)o->letter) || strchr("LmodC", o->letter) ||
                     strchr(row->required, o->letter) || strchr(row->allowed, o->letter))
                         continue;
-                text = row->mode == ADM_PORTAL
-                               ? g_strdup_printf("option '-%c' not supported in portal mode",
-                                                 o->letter)
+                text = is_portal_or_update
+                               ? g_strdup_printf("option '-%c' not supported in %s mode", o->letter,
+                                                 adm_mode_names[row->mode])
                                : g_strdup_printf("%s mode: option '-%c' is not allowed/supported",
                                                  adm_mode_names[row->mode], o->letter);
                 return adm_fail(a, text, NULL);

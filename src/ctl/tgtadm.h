@@ -145,6 +145,8 @@ uint64_t adm_megabytes(uint64_t bytes);
 /* Appends the lines of one target, or of the one LUN. */
 int adm_show_target(Adm *a, const char *path, uint32_t tid, GString *to);
 int adm_show_lun(Adm *a, const char *path, uint32_t tid, uint64_t lun, GString *to);
+/* The unit of a LUN, of a target as model_target() has it; NULL: none. */
+const json_t *adm_find_unit(const json_t *target, uint64_t lun);
 /* "127.0.0.1" of "127.0.0.1:3260", without the brackets of IPv6; newly allocated. */
 char *adm_peer_address(const char *peer);
 /* The sessions of a target with their properties, ascending by id. */

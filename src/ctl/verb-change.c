@@ -37,9 +37,11 @@ static void make_paths_absolute(Options *o)
                 Setting *s = &g_array_index(o->settings, Setting, i);
                 char *path;
 
-                if (!STREQ(s->directive, "backing-store") && !STREQ(s->directive, "direct-store"))
+                if (!STREQ(s->directive, "backing-store") && !STREQ(s->directive, "direct-store") &&
+                    !STREQ(s->directive, "path"))
                         continue;
-                if (!*s->value || g_path_is_absolute(s->value))
+                if (!*s->value || g_path_is_absolute(s->value) || STREQ(s->value, "NONE") ||
+                    g_str_has_prefix(s->value, "NONE:"))
                         continue;
                 path = g_canonicalize_filename(s->value, NULL);
                 g_free(s->value);

@@ -275,11 +275,14 @@ static const Verb verb_table[] = {
           "PATH is the file or device behind it. Every directive of a backing-store block of "
           "targets.conf(5) can be given as an option. Without --lun it gets the lowest free number "
           "from 1. Initiators that are logged in are told of the new LUN. With --size and without "
-          "PATH, the daemon makes the file, as create does.",
+          "PATH, the daemon makes the file, as create does. NONE with --removable is a drive "
+          "without "
+          "a medium.",
           "tgtctl add-lun disk1 /dev/vg0/disk1\n"
           "tgtctl add-lun disk1 --size 10G\n"
           "tgtctl add-lun disk1 /srv/disk1.img --lun=5 --bs-type=aio --thin --readonly\n"
-          "tgtctl add-lun disk1 --bs-type=null --size=1G --block-size=4096" },
+          "tgtctl add-lun disk1 --bs-type=null --size=1G --block-size=4096\n"
+          "tgtctl add-lun disk1 NONE --removable" },
         { "remove-lun",
           "TARGET LUN...",
           2,
@@ -304,9 +307,11 @@ static const Verb verb_table[] = {
           "Set directives of a LUN",
           "One directive with its values as words, or several as options. The others stay as they "
           "are. Where several targets serve the same disk, it is set for all of them; only path is "
-          "for this LUN alone.",
+          "for this LUN alone. The path of a removable LUN is the medium in the drive, which stays "
+          "what it is to initiators; NONE takes it out.",
           "tgtctl set-lun disk1 5 write-cache off\n"
-          "tgtctl set-lun disk1 5 --readonly" },
+          "tgtctl set-lun disk1 5 --readonly\n"
+          "tgtctl set-lun disk1 6 path /srv/medium.img" },
         { "unit refresh",
           "UNIT|TARGET/LUN...",
           1,

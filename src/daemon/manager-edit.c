@@ -424,6 +424,7 @@ static bool edit_open_stores(Edit *e)
 
         e->phase = EDIT_SETTLING;
         e->settled.run = on_settled;
+        e->n_unsettled = 1; /* ours: a drive without a medium is settled at once */
         g_hash_table_iter_init(&iter, e->candidates);
         while (g_hash_table_iter_next(&iter, NULL, &value)) {
                 Unit *u = value;
@@ -434,7 +435,7 @@ static bool edit_open_stores(Edit *e)
                 e->n_unsettled++;
                 unit_start(u);
         }
-        if (e->n_unsettled == 0)
+        if (--e->n_unsettled == 0)
                 return false;
         e->deadline.fire = on_deadline;
         loop_timer_in(e->manager->loop, &e->deadline, e->manager->settle_ns);

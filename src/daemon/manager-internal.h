@@ -219,9 +219,10 @@ struct Unit {
         unsigned refs;   /* jobs and changes hold it too */
         unsigned n_maps; /* mappings and aliases that hold it: 0 retires it */
         UnitState state;
-        bool listed;    /* in units and units_by_key */
-        bool journaled; /* that it is away */
-        bool refused;   /* away because the configuration contradicts itself */
+        bool listed;     /* in units and units_by_key */
+        bool journaled;  /* that it is away */
+        bool refused;    /* away because the configuration contradicts itself */
+        bool takes_over; /* the identity of the one that it replaces: a drive with another medium */
         char uuid[37], naa_text[33];
         char *key;
         char *reason; /* why it is not ready; NULL: it is */

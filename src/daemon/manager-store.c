@@ -417,6 +417,11 @@ void unit_start(Unit *u)
                 manager_job(m, store_lane(u->store), &j->job);
                 return;
         }
+        if (lun_spec_is_empty(u->spec)) {
+                (void)unit_claim(u);
+                unit_ready(u);
+                return;
+        }
         if (u->state != UNIT_AWAY)
                 unit_set_state(u, UNIT_OPENING, "%s is being opened", unit_name(u));
         if (!identity_has_path(u->spec)) {

@@ -361,7 +361,7 @@ int unit_claim(Unit *u)
         Unit *claimant = g_hash_table_lookup(m->claims, u->uuid), *shown;
         int r;
 
-        if (claimant && claimant != u) {
+        if (claimant && claimant != u && !u->takes_over) {
                 unit_unlist_uuid(u);
                 identities_renew(m->identities, u->key);
                 r = unit_identify(u);

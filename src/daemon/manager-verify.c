@@ -136,6 +136,8 @@ static int check_lun(Plan *p, const LunSpec *l)
                 text = g_strdup_printf("there is no backing store type %s", l->bs_type);
                 return refuse(p, ERROR_NOT_SUPPORTED, l->at, "bs-type", text);
         }
+        if (lun_spec_is_empty(l))
+                return 0; /* what is said of its store is looked at with the medium */
         if (type->needs_path && !l->path)
                 return refuse(p, ERROR_INVALID, l->at, "backing-store", "a path is required");
         if (type->needs_size && l->size == 0)
@@ -178,6 +180,18 @@ static int refuse_conflict(Plan *p, const LunSpec *l, const char *target, const 
         return refuse(p, ERROR_INVALID, l->at, NULL, text);
 }
 
+/* Does other serve l's LUN alone? Then l is that drive with another medium, or with none. */
+static bool is_same_drive(const Plan *p, const LunSpec *l, const Unit *other)
+{
+        const UnitOwner *owner;
+
+        if (!l->removable || !other->spec->removable || !other->owners || other->owners->len != 1 ||
+            (other->aliases && other->aliases->len > 0))
+                return false;
+        owner = &g_array_index(other->owners, UnitOwner, 0);
+        return STREQ(owner->target->name, p->spec->name) && owner->lun == l->lun;
+}
+
 /* An identity that is recorded twice is that of one thing under two names, as was seen once; one
  * that is written twice is a mistake. */
 static int check_identity(Plan *p, const LunSpec *l, Unit *u, Unit *predecessor)
@@ -188,7 +202,8 @@ static int check_identity(Plan *p, const LunSpec *l, Unit *u, Unit *predecessor)
 
         if (!other)
                 other = g_hash_table_lookup(e->manager->units, u->uuid);
-        if (!other || other == predecessor) {
+        u->takes_over = other && other != predecessor && is_same_drive(p, l, other);
+        if (!other || other == predecessor || u->takes_over) {
                 g_hash_table_insert(e->candidates_uuid, u->uuid, u);
                 return 0;
         }

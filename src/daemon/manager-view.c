@@ -120,11 +120,20 @@ size_t manager_target_names(Manager *m, const char *after, const char **ret, siz
         return page_of(m->target_order, after, ret, max);
 }
 
+static const char *state_reason(const Unit *u)
+{
+        if (u->reason)
+                return u->reason;
+        if (lun_spec_is_empty(u->spec))
+                return "there is no medium in it";
+        return u->spec->online ? "" : "it is set offline";
+}
+
 static const char *state_name(const Unit *u)
 {
         switch (u->state) {
         case UNIT_READY:
-                return u->spec->online ? "ready" : "not-ready";
+                return u->spec->online && u->store ? "ready" : "not-ready";
         case UNIT_AWAY:
                 return "not-ready";
         default:
@@ -151,9 +160,7 @@ int manager_unit(Manager *m, const char *uuid, UnitInfo *ret)
         *ret = (UnitInfo){
                 .uuid = u->uuid,
                 .state = state_name(u),
-                .reason = u->reason          ? u->reason
-                          : !u->spec->online ? "it is set offline"
-                                             : "",
+                .reason = state_reason(u),
                 .spec = u->spec,
                 .size = u->lu ? lu_size(u->lu) : 0,
                 .block_size = config.block_size,
@@ -182,10 +189,11 @@ int manager_unit(Manager *m, const char *uuid, UnitInfo *ret)
 
 static size_t add_owners(const Unit *u, UnitMapping *ret, size_t n, size_t max)
 {
-        for (guint i = 0; u->owners && i < u->owners->len && n < max; i++) {
+        for (guint i = 0; u->owners && i < u->owners->len; i++, n++) {
                 const UnitOwner *owner = &g_array_index(u->owners, UnitOwner, i);
 
-                ret[n++] = (UnitMapping){ .target = owner->target->name, .lun = owner->lun };
+                if (n < max)
+                        ret[n] = (UnitMapping){ owner->target->name, owner->lun };
         }
         return n;
 }

@@ -276,10 +276,14 @@ def without_errors(text):
     return lines
 
 
-def raw(port):
+def raw_session(port):
     r = rawiscsi.Raw(port, target=A)
     r.login()
-    return r.ready(1)
+    return r
+
+
+def raw(port):
+    return raw_session(port).ready(1)
 
 
 def test_statistics():
@@ -392,6 +396,156 @@ def test_errors_have_stgts_words_and_the_reason():
             r = run.ours.run(*argv)
             assert r.code == 22 and reason in r.err and r.err.startswith("tgtadm: invalid request: "), (argv, r)
             assert "force" not in r.err, r
+
+
+def sense(initiator, lun, cdb=bytes(6), read=0):
+    """Key, ASC and ASCQ of the first command that meets no unit attention; None: GOOD."""
+    for _ in range(10):
+        status, _, data, _ = initiator.response(initiator.command(cdb, lun=lun, read=read))
+        if status == 0:
+            return None
+        if data[2] & 15 != 6:
+            return data[2] & 15, data[12], data[13]
+    raise AssertionError("nothing but unit attentions")
+
+
+NO_MEDIUM = (2, 0x3a, 0)
+
+
+def test_a_drive_without_a_medium():
+    with both() as run:
+        paths = [tgt.sparse(os.path.join(run.ours.dir, f"{n}.img"), n << 20) for n in (1, 2)]
+        target(run, 1, A)
+        drive = ("--mode", "logicalunit", "--tid", 1, "--lun", 1)
+
+        def update(params, code=0):
+            run("--op", "update", *drive, "-P", params, code=code)
+            run("--op", "show", "--mode", "target")
+        run("--op", "new", *drive)
+        run("--op", "show", "--mode", "target")
+        run.fails("--op", "new", *drive)
+        run.fails("--op", "update", *drive, "-b", paths[0])
+        update("path=", code=22)
+        update("path=/nonexistent", code=22)
+        update("online=1")
+        update("path=" + paths[0])
+        update("path=" + paths[1], code=22)  # not while it is online
+        update("online=0")
+        update("path=" + paths[1])  # which brings it online
+        update("path=" + paths[0], code=22)
+        update("online=0,path=" + paths[1])
+        update("online=0")
+        update("online=1")
+        run("--op", "new", "--mode", "lu", "--tid", 1, "--lun", 2, "-E", "aio", "-y", 4096)
+        run("--op", "new", "--mode", "lu", "--tid", 1, "--lun", 3, "-b", "", "-f", "sync")
+        run("--op", "new", "--mode", "lu", "--tid", 1, "--lun", 4, "-b", paths[0])
+        run.fails("--op", "new", "--mode", "lu", "--tid", 1, "--lun", 5, "-b", "NONE")
+        run("--op", "show", "--mode", "target")
+        run("--op", "delete", "--mode", "lu", "--tid", 1, "--lun", 2)
+        run("--op", "show", "--mode", "target")
+
+
+def inquiry(initiator, lun, page=None):
+    cdb = bytes([0x12, page is not None, page or 0, 0, 255, 0])
+    status, data, _, _ = initiator.response(initiator.command(cdb, lun=lun, read=255))
+    assert status == 0
+    return data
+
+
+def test_what_initiators_see_of_a_drive():
+    """The unit stays the same to them, whatever is in it; also over a restart, and a dump."""
+    with tgt.scratch() as dir_, contextlib.ExitStack() as stack:
+        paths = [tgt.sparse(os.path.join(dir_, f"{n}.img"), n << 20) for n in (1, 2)]
+        with stgt.Ours(dir_) as d:
+            d.ok("--op", "new", "--mode", "target", "--tid", 1, "-T", A)
+            d.ok("--op", "bind", "--mode", "target", "--tid", 1, "-I", "ALL")
+            drive = ("--mode", "lu", "--tid", 1, "--lun", 1)
+            d.ok("--op", "new", *drive)
+            d.ok("--op", "update", *drive, "-P", "scsi_id=a drive")
+            i = stack.enter_context(contextlib.closing(raw_session(d.port)))
+
+            def load(path):
+                d.ok("--op", "update", *drive, "-P", "online=0,path=" + path)
+                tgt.eventually(lambda: sense(i, 1) is None, what="the medium")
+                cdb = b"\x25" + bytes(9)
+                status, data, _, _ = i.response(i.command(cdb, lun=1, read=8))
+                assert status == 0
+                return (int.from_bytes(data[:4], "big") + 1) * 512
+            assert inquiry(i, 1)[:2] == b"\x00\x80", "a disk, removable"
+            ids = inquiry(i, 1, 0x83), inquiry(i, 1, 0x80)
+            assert sense(i, 1) == NO_MEDIUM, sense(i, 1)
+            assert sense(i, 1, b"\x25" + bytes(9), 8) == NO_MEDIUM
+            d.ok("--op", "update", *drive, "-P", "online=1")
+            assert sense(i, 1) == NO_MEDIUM
+            assert "no medium" in d.ctl("show", A + "/1").stdout
+            assert load(paths[0]) == 1 << 20 and load(paths[1]) == 2 << 20
+            assert (inquiry(i, 1, 0x83), inquiry(i, 1, 0x80)) == ids
+            # under another number the same file is another disk
+            d.ok("--op", "new", "--mode", "lu", "--tid", 1, "--lun", 2, "-b", paths[0])
+            assert sense(i, 2) is None and inquiry(i, 2, 0x83) != ids[0]
+            # taken out by the administrator
+            p = d.ctl("set-lun", A, 1, "path", "NONE", check=False)
+            assert p.returncode != 0 and "in use by" in p.stdout, p.stdout
+            d.ctl("set-lun", "--force", "--runtime", A, 1, "path", "NONE")
+            tgt.eventually(lambda: sense(i, 1) == NO_MEDIUM, what="an empty drive")
+            assert (inquiry(i, 1, 0x83), inquiry(i, 1, 0x80)) == ids
+            before = d.ok("--op", "show", "--mode", "lu", "--tid", 1, "--lun", 1)
+            assert "Backing store path: None" in before and "Removable media: Yes" in before, before
+        with stgt.Ours(dir_) as d:
+            assert d.ok("--op", "show", "--mode", "lu", "--tid", 1, "--lun", 1) == before
+            dumped = os.path.join(dir_, "dumped.conf")
+            with open(dumped, "w", encoding="utf-8") as f:
+                f.write(d.ok("--dump", program="tgt-admin"))
+            d.ok("--op", "delete", "--mode", "target", "--tid", 1)
+            d.ok("-e", "-c", dumped, program="tgt-admin")
+            assert d.ok("--op", "show", "--mode", "lu", "--tid", 1, "--lun", 1) == before
+            i = stack.enter_context(contextlib.closing(raw_session(d.port)))
+            assert (inquiry(i, 1, 0x83), inquiry(i, 1, 0x80)) == ids
+            assert sense(i, 1) == NO_MEDIUM
+
+
+def test_drives_in_a_fragment():
+    with tgt.scratch() as dir_:
+        path = tgt.sparse(os.path.join(dir_, "1.img"), 1 << 20)
+        text = f"""<target {A}>
+            controller_tid 1
+            <backing-store NONE:1>
+                lun 1
+            </backing-store>
+            <backing-store NONE:2>
+                lun 2
+                online 1
+            </backing-store>
+            <backing-store NONE>
+                lun 3
+                removable 1
+            </backing-store>
+        </target>"""
+        with stgt.Ours(dir_, fragments={"a.conf": text}) as d:
+            with contextlib.closing(raw_session(d.port)) as i:
+                assert [sense(i, lun) for lun in (1, 2, 3)] == [NO_MEDIUM] * 3
+                ids = inquiry(i, 2, 0x83)
+                d.ctl("set-lun", "--runtime", A, 2, "path", path)  # nobody loses anything
+                tgt.eventually(lambda: sense(i, 2) is None, what="the medium")
+                assert inquiry(i, 2, 0x83) == ids
+                p = d.ctl("set-lun", "--runtime", A, 1, "path", "/nonexistent/file", check=False)
+                assert p.returncode != 0 and "No such file" in p.stdout, p.stdout
+                # back to what the file says
+                for name in os.listdir(os.path.join(dir_, "run", "targets.d")):
+                    os.unlink(os.path.join(dir_, "run", "targets.d", name))
+                d.ctl("reload", "--force")
+                tgt.eventually(lambda: sense(i, 2) == NO_MEDIUM, what="an empty drive")
+                assert inquiry(i, 2, 0x83) == ids
+        with stgt.Ours(dir_, fragments={"a.conf": text.replace("removable 1", "")}) as d:
+            assert "or removable 1, for a drive without a medium" in d.log(), d.log()
+
+
+def test_types_that_do_not_exist_yet():
+    with ours() as d:
+        d.ok("--op", "new", "--mode", "target", "--tid", 1, "-T", A)
+        for kind in "cd", "tape", "changer", "pt":
+            r = d.run("--op", "new", "--mode", "lu", "--tid", 1, "--lun", 1, "-Y", kind)
+            assert r.code == 22 and "not supported by this build" in r.err, r
 
 
 def test_nobody_listens():

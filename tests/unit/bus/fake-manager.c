@@ -488,12 +488,14 @@ size_t manager_unit_mappings(Manager *m, const char *uuid, UnitMapping *ret, siz
 {
         Unit u;
 
-        if (max == 0 || !find_unit(m, uuid, &u))
+        if (!find_unit(m, uuid, &u))
                 return 0;
-        ret[0] = (UnitMapping){ u.target->name, u.lun->lun };
-        if (!m->shared_with || max < 2)
+        if (max > 0)
+                ret[0] = (UnitMapping){ u.target->name, u.lun->lun };
+        if (!m->shared_with)
                 return 1;
-        ret[1] = (UnitMapping){ m->shared_with, 5 };
+        if (max > 1)
+                ret[1] = (UnitMapping){ m->shared_with, 5 };
         return 2;
 }
 

@@ -173,6 +173,40 @@ static void test_luns(Fixture *f, const void *data)
         fails(f, edit_set_lun, ERROR_NOT_FOUND);
 }
 
+#define DRIVE "0f2c1a5e-8d21-4d3c-9b5e-6a4f3c2b1d0e"
+#define DRIVE_NAA "60000000000000000000000000000001"
+
+/* What a drive is to initiators is written down with the first medium that it gets. */
+static void test_media(Fixture *f, const void *data)
+{
+        const LunSpec *l;
+
+        use(f, directives("backing-store", "NONE", "removable", "1", NULL));
+        succeeds(f, edit_add_lun);
+        f->edit.uuid = g_strdup(DRIVE);
+        f->edit.naa = g_strdup(DRIVE_NAA);
+        l = target_spec_find_lun(target(f), f->edit.lun);
+        use(f, directives("online", "1", NULL));
+        succeeds(f, edit_set_lun);
+        g_assert_null(l->uuid);
+        use(f, directives("path", "/srv/m", NULL));
+        succeeds(f, edit_set_lun);
+        g_assert_cmpstr(l->path, ==, "/srv/m");
+        g_assert_cmpstr(l->uuid, ==, DRIVE);
+        g_assert_cmpstr(l->naa, ==, DRIVE_NAA);
+        use(f, directives("path", "NONE", NULL));
+        succeeds(f, edit_set_lun);
+        g_assert_null(l->path);
+        g_assert_cmpstr(l->uuid, ==, DRIVE);
+        /* a disk with another file is another disk */
+        use(f, directives("backing-store", "/srv/d", NULL));
+        succeeds(f, edit_add_lun);
+        l = target_spec_find_lun(target(f), f->edit.lun);
+        use(f, directives("path", "/srv/e", NULL));
+        succeeds(f, edit_set_lun);
+        g_assert_null(l->uuid);
+}
+
 static void access_entry(Fixture *f, const char *kind, const char *value)
 {
         set_text(&f->edit.kind, kind);
@@ -482,6 +516,7 @@ int main(int argc, char **argv)
                 { "/edits/delete", test_delete },
                 { "/edits/set", test_set },
                 { "/edits/luns", test_luns },
+                { "/edits/media", test_media },
                 { "/edits/access", test_access },
                 { "/edits/limits", test_limits },
                 { "/edits/open-target", test_open_target },

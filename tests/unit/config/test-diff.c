@@ -122,10 +122,47 @@ static void test_kinds(void)
         }
 }
 
+static const struct {
+        const char *before, *after;
+        ChangeKind kind;
+} media[] = {
+        { "backing-store NONE\nremovable 1", "backing-store /dev/b\nremovable 1", CHANGE_LUN },
+        { "backing-store NONE\nremovable 1",
+          "backing-store /dev/b\nremovable 1\nuuid 0f2c1a5e-8d21-4d3c-9b5e-6a4f3c2b1d0e",
+          CHANGE_LUN },
+        { "backing-store NONE\nremovable 1", "backing-store /dev/b", CHANGE_REPLACE_LUN },
+        { "backing-store /dev/b\nremovable 1\nonline 0", "backing-store NONE\nremovable 1",
+          CHANGE_LUN },
+        { "backing-store /dev/b\nremovable 1", "backing-store NONE\nremovable 1",
+          CHANGE_REPLACE_LUN },
+        { "backing-store /dev/b\nonline 0", "backing-store /dev/c\nonline 0", CHANGE_REPLACE_LUN },
+        { "backing-store NONE\nremovable 1\nbs-type null\nsize 1G",
+          "backing-store /dev/b\nremovable 1\nbs-type null\nsize 1G", CHANGE_REPLACE_LUN },
+};
+
+/* A medium is put into a drive without taking anything away from anybody. */
+static void test_media(void)
+{
+        for (size_t i = 0; i < G_N_ELEMENTS(media); i++) {
+                g_autofree char *x = g_strdup_printf("<target " A ">\n%s\n</target>\n",
+                                                     media[i].before),
+                                *y = g_strdup_printf("<target " A ">\n%s\n</target>\n",
+                                                     media[i].after);
+                _cleanup_loaded_ Loaded a = load(x);
+                _cleanup_loaded_ Loaded b = load(y);
+                g_autoptr(GPtrArray) changes = config_diff(a.desired, b.desired);
+
+                g_test_message("%s -> %s", x, y);
+                g_assert_cmpuint(changes->len, ==, 1);
+                g_assert_cmpint(((const Change *)changes->pdata[0])->kind, ==, media[i].kind);
+        }
+}
+
 int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/diff/nothing", test_nothing);
+        g_test_add_func("/diff/media", test_media);
         g_test_add_func("/diff/changes", test_changes);
         g_test_add_func("/diff/order", test_order);
         g_test_add_func("/diff/kinds", test_kinds);

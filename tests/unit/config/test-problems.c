@@ -54,11 +54,11 @@ static const struct {
           "t.conf:4: " A ": limit-initiator: \"192.0.2.0/24\" has limits already, at t.conf:2\n" },
         { "backing-store sda\n",
           "t.conf:2: " A ": backing-store: \"sda\": an absolute path expected\n" },
-        { "backing-store NONE:1\n", "t.conf:2: " A ": backing-store: \"NONE:1\": units without a "
-                                    "medium are not supported by this build\n" },
+        { "backing-store NONE:one\n",
+          "t.conf:2: " A ": backing-store: \"NONE:one\": an absolute path expected\n" },
         { "backing-store NONE\n",
-          "t.conf:2: " A ": backing-store: bs-type rdwr needs the path of a "
-          "file or a device\n" },
+          "t.conf:2: " A ": backing-store: bs-type rdwr needs the path of a file or a device, or "
+          "removable 1, for a drive without a medium\n" },
         { "backing-store NONE\nbs-type ram\n",
           "t.conf:2: " A ": size: bs-type ram needs it, such as size 1G\n" },
         { "backing-store /dev/a\nbs-type glfs\n",
@@ -70,7 +70,8 @@ static const struct {
           "t.conf:2: " A ": backing-store: \"/dev/a\": [POOL/[NAMESPACE/]]IMAGE[@SNAPSHOT] "
           "expected\n" },
         { "backing-store NONE\nbs-type rbd\n",
-          "t.conf:2: " A ": backing-store: bs-type rbd needs the name of an image\n" },
+          "t.conf:2: " A ": backing-store: bs-type rbd needs the name of an image, or removable 1, "
+          "for a drive without a medium\n" },
         { "backing-store a\nbs-type rbd\nbsopts \"id=a;cephx_key=secret\"\n",
           "t.conf:4: " A
           ": bsopts: cephx_key is not supported, since keys do not belong here: keep "

@@ -1,0 +1,51 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Units under many LUNs, and drives with and without a medium, by tgtctl."""
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import tgt  # noqa: E402
+
+A = "iqn.2026-01.org.example:a"
+
+
+def ctl(d, *argv, check=True):
+    return tgt.run(tgt.TGTCTL, "--socket", os.path.join(d.runtime, "control"), *argv, check=check)
+
+
+def test_many_mappings_are_set_as_one():
+    """More of them than a list of mappings tells."""
+    with tgt.scratch() as dir_:
+        path = tgt.sparse(os.path.join(dir_, "disk.img"), 1 << 20)
+        luns = "".join(f"<backing-store {path}>\nlun {i}\n</backing-store>\n" for i in range(1, 151))
+        with tgt.Daemon(dir_, {"a.conf": f"<target {A}>\n{luns}</target>\n"}) as d:
+            ctl(d, "set-lun", "--runtime", A, 100, "readonly", "1")
+            dumped = ctl(d, "dump", A).stdout
+            assert dumped.count("readonly 1") == 150, dumped.count("readonly 1")
+            unit = json.loads(ctl(d, "--json=short", "show", A + "/100").stdout)
+            assert unit["Readonly"] is True and len(unit["Mappings"]) == 64, unit
+
+
+def test_a_drive():
+    with tgt.scratch() as dir_:
+        with tgt.Daemon(dir_) as d:
+            ctl(d, "create", A)
+            ctl(d, "add-lun", A, "NONE", "--removable")
+            shown = ctl(d, "show", A + "/1").stdout
+            assert "State=not-ready" in shown and "Reason=there is no medium in it" in shown, shown
+            assert "Path=\n" in shown and "Online=yes" in shown, shown
+            assert "no medium" in ctl(d, "status", A).stdout
+            tgt.sparse(os.path.join(dir_, "m.img"), 1 << 20)
+            before = json.loads(ctl(d, "--json=short", "show", A + "/1").stdout)
+            ctl(d, "set-lun", A, 1, f"--path={os.path.relpath(os.path.join(dir_, 'm.img'))}")
+            after = json.loads(ctl(d, "--json=short", "show", A + "/1").stdout)
+            assert after["State"] == "ready" and after["Size"] == 1 << 20, after
+            for name in "Uuid", "Naa", "ScsiId", "Serial":
+                assert before[name] == after[name], (name, before, after)
+            p = ctl(d, "add-lun", A, "NONE", check=False)
+            assert p.returncode == 1 and "or removable 1, for a drive without a medium" in p.stdout, p.stdout
+
+
+tgt.main()
