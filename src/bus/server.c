@@ -164,6 +164,8 @@ static int connection_open(BusConnection *c)
 {
         int r;
 
+        /* no news there: who finds us asks for what there is. At a start, that is everything */
+        signals_flush(c->server->signals);
         r = open_bus(c->address, &c->bus);
         if (r >= 0)
                 r = connection_start(c);

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -43,6 +44,31 @@ def test_send_targets_in_order():
         names = re.findall(rb"TargetName=([^\0]+)", raw.send_targets())
         raw.close()
         assert len(names) == 1500 and names == sorted(names)
+
+
+def test_a_start_is_no_news():
+    """Who finds the daemon on the bus asks for what there is; a signal for each of many objects would hold
+    up the answer. From then on, what is new is told."""
+    with tgt.scratch() as d, tgtbus.own_bus(d) as address:
+        seen = os.path.join(d, "seen")
+        with open(seen, "w") as f:
+            monitor = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "dbus-monitor", "--address", address,
+                                        "type='signal'"], stdout=f)
+
+        def news():
+            with open(seen) as f:
+                return re.findall(r"InterfacesAdded\n +object path \"(.*)\"", f.read())
+        tgt.eventually(lambda: os.path.getsize(seen) > 0, what="the monitor")
+        with tgt.Daemon(d, {"some.conf": fragment(50)}, args=[f"--bus={address}"]):
+            bus = dbus.bus.BusConnection(address)
+            tgt.eventually(lambda: bus.name_has_owner("org.tgt1"), what="the name")
+            client = tgtbus.Client(bus=bus)
+            assert client.get("NTargets") == 50
+            client.create(PREFIX + "new", runtime=True)
+            tgt.eventually(lambda: any(p.endswith("new") for p in news()), what="the signal")
+            assert all("new" in p for p in news()), len(news())
+        monitor.kill()
+        monitor.wait()
 
 
 def test_a_change_costs_what_it_touches():

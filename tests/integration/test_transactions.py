@@ -640,31 +640,8 @@ def test_transient_of_a_connection():
                         tgtbus.Client(daemon))
 
 
-BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><listen>unix:path=%s</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/>
-<allow receive_sender="*"/></policy></busconfig>
-"""
-
-
-@contextlib.contextmanager
-def a_bus(directory):
-    address = os.path.join(directory, "bus")
-    write(directory, "bus.conf", BUS_CONFIG % address)
-    p = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "dbus-daemon", "--nofork",
-                          f"--config-file={directory}/bus.conf", "--nopidfile", "--nosyslog"],
-                         stderr=subprocess.DEVNULL)
-    try:
-        tgt.eventually(lambda: os.path.exists(address), what="the bus")
-        yield "unix:path=" + address
-    finally:
-        p.kill()
-        p.wait()
-
-
 def test_transient_of_a_bus_client():
-    with tgt.scratch() as d, a_bus(d) as address:
+    with tgt.scratch() as d, tgtbus.own_bus(d) as address:
         with tgt.Daemon(d, args=[f"--bus={address}"]) as daemon:
             look = dbus.bus.BusConnection(address)
             tgt.eventually(lambda: look.name_has_owner("org.tgt1"), what="the name")

@@ -1,12 +1,38 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """tgtd's D-Bus methods for tests: over the private socket, or over a bus."""
+import contextlib
 import os
+import subprocess
 
 import dbus
 import dbus.connection
 import dbus.lowlevel
+import tgt
 
 ROOT = "/org/tgt1"
+BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><listen>unix:path=%s</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/>
+<allow receive_sender="*"/></policy></busconfig>
+"""
+
+
+@contextlib.contextmanager
+def own_bus(directory):
+    """A bus daemon; its address."""
+    path, config = (os.path.join(directory, name) for name in ("bus", "bus.conf"))
+    with open(config, "w") as f:
+        f.write(BUS_CONFIG % path)
+    p = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "dbus-daemon", "--nofork",
+                          f"--config-file={config}", "--nopidfile", "--nosyslog"],
+                         stderr=subprocess.DEVNULL)
+    try:
+        tgt.eventually(lambda: os.path.exists(path), what="the bus")
+        yield "unix:path=" + path
+    finally:
+        p.kill()
+        p.wait()
 
 
 def options(**values):
