@@ -68,8 +68,8 @@ static int read_one(Call *call, sd_bus_message *m, size_t *left, BusError *e)
                                      APPLY_TEXTS_MAX);
         *left -= strlen(text);
         g_array_index(call->apply->texts, Text, call->apply->texts->len - 1).text = g_strdup(text);
-        if (strcasestr(text, "include") && call->checks->len == 1) /* reads files, as Verify does */
-                call_add_check(call, ACTION_ANY_PATH, NULL);
+        if (call->checks->len == 1 && config_text_includes(text))
+                call_add_check(call, ACTION_ANY_PATH, NULL); /* as Verify, which names files */
         return 0;
 }
 

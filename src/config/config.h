@@ -236,6 +236,8 @@ int config_load_files(const char *const *files, ConfigCheckParam *check, Desired
                       GHashTable **ret_bad, GPtrArray **ret_problems);
 int config_load_text(const char *text, const char *file, ConfigCheckParam *check, Desired **ret,
                      GHashTable **ret_bad, GPtrArray **ret_problems);
+/* Does text make who loads it read files? */
+bool config_text_includes(const char *text);
 
 /* The same over several texts, as if each were a file; *ret_masked is the set of names that a block
  * says masked of. */

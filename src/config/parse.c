@@ -371,12 +371,32 @@ static void unknown_directive(Parser *p, const Statement *s)
                 block_error(p, here(p, s->line), key, "unknown directive");
 }
 
+static bool is_include(const Statement *s)
+{
+        return g_ascii_strcasecmp(s->key, "include") == 0 ||
+               g_ascii_strcasecmp(s->key, "includeoptional") == 0;
+}
+
+bool config_text_includes(const char *text)
+{
+        bool found = false;
+        Statement s;
+        Lexer l;
+
+        lexer_init(&l, text, strlen(text));
+        do {
+                lexer_next(&l, &s);
+                found = s.kind == STATEMENT_DIRECTIVE && is_include(&s);
+        } while (!found && s.kind != STATEMENT_END);
+        lexer_clear(&l);
+        return found;
+}
+
 static void directive(Parser *p, const Statement *s)
 {
         const Directive *d;
 
-        if (g_ascii_strcasecmp(s->key, "include") == 0 ||
-            g_ascii_strcasecmp(s->key, "includeoptional") == 0) {
+        if (is_include(s)) {
                 include(p, s);
                 return;
         }

@@ -210,10 +210,6 @@ static void test_paths(Fixture *f, const void *data)
                           "a{sas}a{sv}", 1, "backing-store", 1, "/dev/sda", 1, "dry-run", "b", 1);
         assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "Verify", DENIED, "asa{sv}", 1,
                           "/etc/shadow", 0);
-        assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "VerifyText", DENIED, "ssa{sv}", "t",
-                          "include /etc/shadow\n", 0);
-        assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "Apply", DENIED, "a(ss)a{sv}", 1, "t",
-                          "include /etc/shadow\n", 0);
         assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "Apply", DENIED, "a(ss)a{sv}", 1, "t",
                           "<target " TEST_TARGET ">\nbacking-store /srv/a\nbacking-store "
                           "/dev/sda\n</target>\n",
@@ -222,6 +218,33 @@ static void test_paths(Fixture *f, const void *data)
         assert_call(f->bus, "/org/tgt1", IFACE_MANAGER, "Apply", "a(ss)a{sv}", 1, "t",
                     "<target " TEST_TARGET ">\nalias x\nbacking-store /srv/a\n</target>\n", 0);
         g_assert_cmpuint(n_edits(f), ==, 3);
+}
+
+/* Who may write a text may not thereby read files, however the text says that it wants to. */
+static void test_includes(Fixture *f, const void *data)
+{
+        static const char *const texts[] = {
+                "include /etc/shadow\n",
+                "<target " TEST_TARGET ">\nIncludeOptional = /etc/shadow\n</target>\n",
+                "incl\\\n  ude /etc/shadow\n",
+                "# a comment\\\r\n/* and\nanother */ inc\\\r\nlude /etc/shadow\n",
+        };
+
+        mock_polkit_set(f->polkit, POLKIT_YES, "org.tgt1.use-any-path");
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "VerifyText", DENIED,
+                                  "ssa{sv}", "t", texts[i], 0);
+                assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "Apply", DENIED, "a(ss)a{sv}",
+                                  2, "s", "", "t", texts[i], 0);
+                assert_call_fails(f->bus, "/org/tgt1", IFACE_MANAGER, "ReplaceTarget", DENIED,
+                                  "ssa{sv}", TEST_TARGET, texts[i], 0);
+        }
+        g_assert_cmpuint(n_edits(f), ==, 0);
+        assert_call(f->bus, "/org/tgt1", IFACE_MANAGER, "Apply", "a(ss)a{sv}", 1, "t",
+                    "# includes nothing\n<target " TEST_TARGET
+                    ">\nalias \"include x\"\n</target>\n",
+                    0);
+        g_assert_cmpuint(n_edits(f), ==, 1);
 }
 
 /* Who may not apply is told nothing of what the fragments would have met. */
@@ -588,6 +611,7 @@ int main(int argc, char **argv)
                 { "/polkit/shared-unit", setup_system, test_shared_unit },
                 { "/polkit/session", setup_system, test_session },
                 { "/polkit/paths", setup_system, test_paths },
+                { "/polkit/includes", setup_system, test_includes },
                 { "/polkit/apply", setup_system, test_apply },
                 { "/polkit/deny", setup_system, test_deny },
                 { "/polkit/challenge", setup_system, test_challenge },
