@@ -171,6 +171,7 @@ typedef struct Desired {
         AccountSpec *discovery_outgoing;
         GPtrArray *accounts;            /* AccountSpec*: known by name, to be bound by tgtadm */
         GPtrArray *backing_directories; /* char*: paths below need no extra authority */
+        bool ignore_errors;             /* of the file, for tgt-admin; no part of what runs */
 } Desired;
 
 Desired *desired_new(void);

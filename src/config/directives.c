@@ -62,8 +62,10 @@ static const Directive table[] = {
           .values = "PATH", OURS,
           .help = "Backing stores below this directory can be added over D-Bus without the "
                   "authority for arbitrary paths." },
-        { "ignore-errors", IN_GLOBAL, &type_ignored, 0, .values = "yes|no",
-          .help = "Taken for compatibility: an error in a block always costs only that block." },
+        { "ignore-errors", IN_GLOBAL, &type_file_bool, G(ignore_errors), .values = "yes|no",
+          .help = "yes: tgt-admin goes on with the next target after an error, as with its option "
+                  "--ignore-errors. To the daemon, an error in a block always costs only that "
+                  "block." },
         { "control-port", IN_GLOBAL, &type_ignored, 0, .values = "0|NUMBER",
           .help = "Taken for compatibility: the option --control-port of the daemon and of the "
                   "commands counts." },

@@ -577,6 +577,7 @@ Desired *desired_globals_dup(const Desired *d)
                 g_ptr_array_add(n->accounts, account_spec_dup(d->accounts->pdata[i]));
         for (guint i = 0; i < d->backing_directories->len; i++)
                 g_ptr_array_add(n->backing_directories, g_strdup(d->backing_directories->pdata[i]));
+        n->ignore_errors = d->ignore_errors;
         return n;
 }
 

@@ -336,6 +336,8 @@ static void clear_ignored(const Directive *d, void *object)
 {
 }
 
+const DirectiveType type_file_bool = { .set = set_bool, .get = get_ignored, .clear = clear_bool };
+
 const DirectiveType type_ignored = { .set = set_ignored,
                                      .get = get_ignored,
                                      .clear = clear_ignored };

@@ -6,17 +6,18 @@
 /* The types of directives: how values become fields. */
 
 /* values.c: fields of any object */
-extern const DirectiveType type_bool;    /* bool; the first of "yes|no" is true */
-extern const DirectiveType type_int;     /* int, -1: not given */
-extern const DirectiveType type_u32;     /* uint32_t, 0: not given */
-extern const DirectiveType type_size;    /* uint64_t bytes, 0: not given */
-extern const DirectiveType type_text;    /* char*, any text of at most max bytes */
-extern const DirectiveType type_inquiry; /* char*, ASCII as INQUIRY data wants it, cut at max */
-extern const DirectiveType type_word;    /* char*, one of values */
-extern const DirectiveType type_path;    /* char*, absolute */
-extern const DirectiveType type_paths;   /* GPtrArray of char*, absolute */
-extern const DirectiveType type_ignored; /* taken and without effect; a word that is not the first
-                                            of values gets a warning */
+extern const DirectiveType type_bool;      /* bool; the first of "yes|no" is true */
+extern const DirectiveType type_int;       /* int, -1: not given */
+extern const DirectiveType type_u32;       /* uint32_t, 0: not given */
+extern const DirectiveType type_size;      /* uint64_t bytes, 0: not given */
+extern const DirectiveType type_text;      /* char*, any text of at most max bytes */
+extern const DirectiveType type_inquiry;   /* char*, ASCII as INQUIRY data wants it, cut at max */
+extern const DirectiveType type_word;      /* char*, one of values */
+extern const DirectiveType type_path;      /* char*, absolute */
+extern const DirectiveType type_paths;     /* GPtrArray of char*, absolute */
+extern const DirectiveType type_file_bool; /* the same of the file at hand: not written again */
+extern const DirectiveType type_ignored;   /* taken and without effect; a word that is not the first
+                                              of values gets a warning */
 
 /* values-lun.c */
 extern const DirectiveType type_store, type_lun, type_bsopts, type_bsoflags, type_uuid, type_naa,

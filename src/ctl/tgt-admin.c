@@ -20,7 +20,8 @@ static const AdmOption options[] = {
         { "show", 's', NULL, "Show all targets." },
         { "control-port", 'C', "NUMBER", "Which instance of the daemon, if there are several." },
         { "conf", 'c', "FILE", "The configuration file (/etc/tgt/targets.conf)." },
-        { "ignore-errors", OPT_IGNORE_ERRORS, NULL, "Go on with the next target after an error." },
+        { "ignore-errors", OPT_IGNORE_ERRORS, NULL,
+          "Go on with the next target after an error; so does \"ignore-errors yes\" in the file." },
         { "force", 'f', NULL, "Also where initiators are logged in: they lose their disks." },
         { "pretend", 'p', NULL, "Only say what would be done." },
         { "dump", OPT_DUMP, NULL, "Print what runs as a configuration file." },
@@ -77,7 +78,9 @@ int admin_failed(Admin *a, int code, const char *what)
 
 int admin_tolerate(const Admin *a, int code)
 {
-        return admin_has(a, OPT_IGNORE_ERRORS) && code != ADM_NOT_CONNECTED ? ADMIN_OK : code;
+        bool tolerant = admin_has(a, OPT_IGNORE_ERRORS) || (a->wanted && a->wanted->ignore_errors);
+
+        return tolerant && code != ADM_NOT_CONNECTED ? ADMIN_OK : code;
 }
 
 static char *command_line(const GPtrArray *words)

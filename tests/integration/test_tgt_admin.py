@@ -157,6 +157,25 @@ def test_errors_name_file_and_line_and_change_nothing():
         write(path, block(B, f"backing-store {d.disks[1]}") + block(A, "bogus 1"))
         assert d.run("-e", "-c", path, "--ignore-errors", **ADMIN).code == 0
         assert B in listing(d) and A not in listing(d)
+        # ... which the file may do as well
+        bad = block(A, "bogus 1") + block(C, f"backing-store {d.disks[0]}")
+        write(path, bad)
+        assert d.run("-e", "-c", path, **ADMIN).code == 1 and C not in listing(d)
+        write(path, "ignore-errors no\n" + bad)
+        assert d.run("-e", "-c", path, **ADMIN).code == 1 and C not in listing(d)
+        write(path, "ignore-errors yes\n" + bad)
+        r = d.run("-e", "-c", path, **ADMIN)
+        assert r.code == 0 and "bogus" in r.err and C in listing(d) and A not in listing(d), r
+        # the daemon's own refusals, too: a number that is another target's
+        write(path, block(B, f"backing-store {d.disks[1]}"))
+        d.ok("--update", B, "-c", path, **ADMIN)
+        tid = re.search(rf"Target (\d+): {B}", listing(d)).group(1)
+        text = block(A, f"backing-store {d.disks[2]}", f"controller_tid {tid}") + block(C, "alias x")
+        write(path, text)
+        assert d.run("-e", "-c", path, **ADMIN).code == 22
+        r = d.run("-e", "-c", write(path, "ignore-errors yes\n" + text), **ADMIN)
+        assert r.code == 0 and f"{tid} is the number of" in r.err and A not in listing(d) and C in listing(d), r
+        d.ok("--delete", "ALL", program="tgt-admin")
         # a problem of another target is none of this one's
         write(path, block(B, f"backing-store {d.disks[2]}") + block(A, "bogus 1"))
         d.ok("--update", B, "-c", path, **ADMIN)

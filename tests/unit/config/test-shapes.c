@@ -287,6 +287,7 @@ static void test_target_level(void)
         const ConfigParam *p;
 
         assert_messages(&l, "");
+        g_assert_true(l.desired->ignore_errors);
         g_assert_cmpuint(l.desired->portals->len, ==, 3);
         g_assert_cmpstr(((PortalSpec *)l.desired->portals->pdata[1])->address, ==,
                         "[2001:db8::1]:3261");
