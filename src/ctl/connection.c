@@ -132,6 +132,25 @@ bool ctl_is_on_bus(sd_bus *bus)
         return owned;
 }
 
+static bool is_there(const Ctl *c)
+{
+        if (!c->peer)
+                return ctl_is_on_bus(c->bus);
+        return sd_bus_is_open(c->bus) > 0 && sd_bus_process(c->bus, NULL) >= 0;
+}
+
+bool ctl_wait_for_end(Ctl *c)
+{
+        const struct timespec pause = { .tv_nsec = 100 * (long)NSEC_PER_MSEC };
+
+        for (unsigned i = 0; i < 300; i++) {
+                if (!is_there(c))
+                        return true;
+                (void)nanosleep(&pause, NULL);
+        }
+        return false;
+}
+
 static bool name_is_activatable(sd_bus *bus)
 {
         char **names = NULL;

@@ -20,6 +20,9 @@ int ctl_connect(Ctl *c);
 int ctl_need(Ctl *c);
 /* Is the daemon on this bus now? It is not started by that. */
 bool ctl_is_on_bus(sd_bus *bus);
+/* Until nobody answers any more. false: somebody still does after half a minute, perhaps since an
+ * initiator has had the daemon started again. */
+bool ctl_wait_for_end(Ctl *c);
 /* What to do to start the daemon; a sentence or two. */
 const char *ctl_start_hint(void);
 

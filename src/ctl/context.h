@@ -28,7 +28,7 @@ typedef struct Options {
         int64_t control_port;    /* -1: not given */
         int64_t generation;      /* -1: not given */
         uint64_t confirm_within; /* ns; 0: not given */
-        bool prune;
+        bool prune, by_daemon;
         bool preallocate;
         const char *store_dir;
         uint64_t file_size; /* of the file that is to be made for a LUN; 0: none is */

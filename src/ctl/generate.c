@@ -9,7 +9,7 @@ static const char *const word_kinds[_WORD_KIND_MAX] = {
         [WORD_NONE] = "none",           [WORD_TARGET] = "target",       [WORD_UNIT] = "unit",
         [WORD_SESSION] = "session",     [WORD_FILE] = "file",           [WORD_LUN] = "lun",
         [WORD_OBJECTS] = "objects",     [WORD_DIRECTIVE] = "directive", [WORD_VERB] = "verb",
-        [WORD_INITIATOR] = "initiator",
+        [WORD_INITIATOR] = "initiator", [WORD_USER] = "user",           [WORD_ON_OFF] = "on-off",
 };
 
 void roff_append(const char *text, GString *to)

@@ -382,6 +382,23 @@ static int append_discovery_accounts(Ctl *c, json_t *list)
         return code;
 }
 
+int model_account_pool(Ctl *c, json_t **ret)
+{
+        _cleanup_json_ json_t *manager = NULL, *list = json_array();
+        const json_t *user;
+        size_t i;
+        int code = model_manager(c, &manager);
+
+        json_array_foreach (json_object_get(manager, "Accounts"), i, user)
+                if (json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "Target", "", "User",
+                                                          json_string_value(user), "Direction",
+                                                          "unbound")) < 0)
+                        return ctl_bad_message(c, -ENOMEM);
+        if (code == EXIT_CODE_OK)
+                *ret = TAKE_PTR(list);
+        return code;
+}
+
 int model_accounts(Ctl *c, char *const *names, json_t **ret)
 {
         _cleanup_json_ json_t *list = json_array(), *targets = NULL;
@@ -462,15 +479,29 @@ static int resolve_short(Ctl *c, const char *name, char **ret)
         return EXIT_CODE_OK;
 }
 
+/* A name, or "tid=4" as tgt-admin has it, which is no name. */
+static int begin_get_target(Ctl *c, const char *name, sd_bus_message **ret, int *ret_appended)
+{
+        uint32_t tid = 0;
+        bool by_tid = g_str_has_prefix(name, "tid=") &&
+                      parse_u32(name + strlen("tid="), 1, INT32_MAX, &tid) >= 0;
+        int code = ctl_method(c, BUS_ROOT, IFACE("Manager"),
+                              by_tid ? "GetTargetByTid" : "GetTarget", ret);
+
+        if (code == EXIT_CODE_OK)
+                *ret_appended = by_tid ? sd_bus_message_append(*ret, "u", tid)
+                                       : sd_bus_message_append(*ret, "s", name);
+        return code;
+}
+
 static int get_target(Ctl *c, const char *name, sd_bus_error *error, char **ret_path)
 {
         sd_bus_message *m = NULL, *reply = NULL;
         const char *path = NULL;
-        int r, code = ctl_method(c, BUS_ROOT, IFACE("Manager"), "GetTarget", &m);
+        int r = 0, code = begin_get_target(c, name, &m, &r);
 
         if (code != EXIT_CODE_OK)
                 return code;
-        r = sd_bus_message_append(m, "s", name);
         if (r < 0) {
                 sd_bus_message_unref(m);
                 return ctl_fail(c, EXIT_CODE_USAGE, "\"%s\" cannot be the name of a target.", name);

@@ -20,6 +20,8 @@ int model_luns(Ctl *c, json_t **ret);
 
 /* Accounts of the named targets (NULL: of all, and of discovery): Target User Direction. */
 int model_accounts(Ctl *c, char *const *names, json_t **ret);
+/* Those that no target asks for yet; Direction is "unbound". */
+int model_account_pool(Ctl *c, json_t **ret);
 
 /* The properties of org.tgt1.Manager. */
 int model_manager(Ctl *c, json_t **ret);

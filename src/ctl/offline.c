@@ -174,6 +174,8 @@ json_t *offline_accounts(const Desired *d)
                 append_account(list, "", g_ptr_array_index(d->discovery_incoming, i), "incoming");
         append_account(list, "", d->discovery_outgoing, "outgoing");
         (void)json_array_extend(list, targets);
+        for (guint i = 0; i < d->accounts->len; i++)
+                append_account(list, "", g_ptr_array_index(d->accounts, i), "unbound");
         return list;
 }
 

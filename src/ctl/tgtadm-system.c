@@ -131,23 +131,6 @@ int adm_system_update(Adm *a)
                          name);
 }
 
-static bool is_there(sd_bus *bus, bool peer)
-{
-        if (!peer)
-                return ctl_is_on_bus(bus);
-        return sd_bus_is_open(bus) > 0 && sd_bus_process(bus, NULL) >= 0;
-}
-
-/* Until nobody answers any more, as stgt's does. */
-static void wait_for_end(Adm *a)
-{
-        const struct timespec pause = { .tv_nsec = 100 * (long)NSEC_PER_MSEC };
-
-        /* an initiator may have it started again at once */
-        for (unsigned i = 0; i < 300 && is_there(a->ctl->bus, a->ctl->peer); i++)
-                (void)nanosleep(&pause, NULL);
-}
-
 int adm_system_delete(Adm *a)
 {
         sd_bus_message *m = NULL;
@@ -156,7 +139,7 @@ int adm_system_delete(Adm *a)
         if (r == ADM_OK)
                 r = adm_action(a, m, 0);
         if (r == ADM_OK)
-                wait_for_end(a);
+                (void)ctl_wait_for_end(a->ctl); /* as stgt's does; it may be there again already */
         return r;
 }
 

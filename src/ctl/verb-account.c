@@ -165,18 +165,11 @@ static int get_secret(Ctl *c, const char *user, char **ret)
 }
 
 /* The method for a target, or for discovery if there is none. */
-static int begin(Ctl *c, const char *target, const char *member, sd_bus_message **ret)
+static int begin(Ctl *c, const char *target, const char *member, const char *discovery,
+                 sd_bus_message **ret)
 {
-        g_autofree char *path = NULL, *discovery = NULL;
-        int code;
-
-        if (target) {
-                code = model_resolve(c, target, NULL, &path);
-                return code == EXIT_CODE_OK ? change_begin(c, path, IFACE("Target"), member, ret)
-                                            : code;
-        }
-        discovery = g_strconcat(g_str_has_prefix(member, "Add") ? "Add" : "Remove",
-                                "DiscoveryAccount", NULL);
+        if (target)
+                return change_begin_target(c, target, member, ret);
         return change_begin(c, BUS_ROOT, IFACE("Manager"), discovery, ret);
 }
 
@@ -190,7 +183,7 @@ int verb_account_add(Ctl *c, char **args)
         const char *target = args[1] ? args[0] : NULL, *user = args[1] ? args[1] : args[0];
         _cleanup_(secret_freep) char *secret = NULL;
         sd_bus_message *m = NULL;
-        int r, code = begin(c, target, "AddAccount", &m);
+        int r, code = begin(c, target, "AddAccount", "AddDiscoveryAccount", &m);
 
         if (code != EXIT_CODE_OK)
                 return code;
@@ -205,11 +198,61 @@ int verb_account_add(Ctl *c, char **args)
         return change_finish(c, m, r, OPTIONS_ALL, target ? object_outs : no_outs);
 }
 
+/* ---- accounts that nobody asks for yet --------------------------------------------------------
+ */
+
+int verb_account_create(Ctl *c, char **args)
+{
+        _cleanup_(secret_freep) char *secret = NULL;
+        sd_bus_message *m = NULL;
+        int r, code = change_begin(c, BUS_ROOT, IFACE("Manager"), "AddAccount", &m);
+
+        if (code != EXIT_CODE_OK)
+                return code;
+        code = get_secret(c, args[0], &secret);
+        if (code != EXIT_CODE_OK) {
+                sd_bus_message_unref(m);
+                return code;
+        }
+        r = sd_bus_message_sensitive(m);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", args[0], secret);
+        return change_finish(c, m, r, OPTIONS_ALL, no_outs);
+}
+
+int verb_account_delete(Ctl *c, char **args)
+{
+        sd_bus_message *m = NULL;
+        int code = change_begin(c, BUS_ROOT, IFACE("Manager"), "RemoveAccount", &m);
+
+        if (code != EXIT_CODE_OK)
+                return code;
+        return change_finish(c, m, sd_bus_message_append(m, "s", args[0]), OPTIONS_ALL, no_outs);
+}
+
+int verb_account_bind(Ctl *c, char **args)
+{
+        g_autofree char *target = args[1] ? NULL : g_strdup("");
+        const char *user = args[1] ? args[1] : args[0];
+        sd_bus_message *m = NULL;
+        int code = target ? EXIT_CODE_OK : model_resolve(c, args[0], &target, NULL);
+
+        if (code == EXIT_CODE_OK)
+                code = change_begin(c, BUS_ROOT, IFACE("Manager"), "BindAccount", &m);
+        if (code != EXIT_CODE_OK)
+                return code;
+        return change_finish(c, m, sd_bus_message_append(m, "sss", target, user, direction(c)),
+                             OPTIONS_ALL, no_outs);
+}
+
+/* ---- accounts of targets, and of discovery ----------------------------------------------------
+ */
+
 int verb_account_remove(Ctl *c, char **args)
 {
         const char *target = args[1] ? args[0] : NULL, *user = args[1] ? args[1] : args[0];
         sd_bus_message *m = NULL;
-        int code = begin(c, target, "RemoveAccount", &m);
+        int code = begin(c, target, "RemoveAccount", "RemoveDiscoveryAccount", &m);
 
         if (code != EXIT_CODE_OK)
                 return code;

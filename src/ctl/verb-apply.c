@@ -96,7 +96,7 @@ static int read_folder(Ctl *c, const char *path, GArray *to)
         return code;
 }
 
-static int read_argument(Ctl *c, const char *arg, GArray *to)
+int fragments_read(Ctl *c, const char *arg, GArray *to)
 {
         if (STREQ(arg, "-"))
                 return read_input(c, to);
@@ -277,7 +277,7 @@ int verb_apply(Ctl *c, char **args)
         int code = EXIT_CODE_OK;
 
         for (; *args && code == EXIT_CODE_OK; args++)
-                code = read_argument(c, *args, fragments);
+                code = fragments_read(c, *args, fragments);
         if (code != EXIT_CODE_OK)
                 return code;
         return fragments_apply(c, fragments, c->options.dry_run, false, NULL);

@@ -24,6 +24,8 @@ int verb_verify(Ctl *c, char **args)
         guint n;
         int r;
 
+        if (c->options.by_daemon)
+                return verify_by_daemon(c, args);
         if (*args)
                 r = config_load_files((const char *const *)args, NULL, &d, &bad, &problems);
         else {

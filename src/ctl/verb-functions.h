@@ -9,9 +9,11 @@ VerbFunc verb_stats, verb_top, verb_metrics;
 VerbFunc verb_create, verb_delete, verb_add_lun, verb_remove_lun, verb_set, verb_set_lun;
 VerbFunc verb_allow, verb_deny, verb_set_limit, verb_portal_add, verb_portal_remove;
 VerbFunc verb_account_add, verb_account_remove, verb_account_list;
+VerbFunc verb_account_create, verb_account_delete, verb_account_bind;
 VerbFunc verb_disconnect, verb_reload, verb_unit_refresh, verb_unit_store_options;
 VerbFunc verb_cat, verb_edit;
 VerbFunc verb_apply, verb_diff, verb_confirm, verb_rollback;
+VerbFunc verb_offline, verb_online, verb_debug, verb_stop;
 VerbFunc verb_doctor, verb_convert_lio;
 VerbFunc verb_verify, verb_dump, verb_monitor, verb_help;
 
@@ -23,6 +25,8 @@ bool directive_takes_many(const char *name);
 /* verb-change.c, for what changes more: */
 /* A method of the target that is called name. */
 int change_begin_target(Ctl *c, const char *name, const char *member, sd_bus_message **ret);
+/* verb-daemon.c: verify, as the daemon sees it. */
+VerbFunc verify_by_daemon;
 /* What kind of access entry is it? NULL: none. */
 const char *access_kind(const char *value);
 /* "target NAME", "session 3", ...: the object behind a path, as people call it. Newly allocated. */

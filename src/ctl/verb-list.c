@@ -73,7 +73,14 @@ static int load_sessions(Ctl *c, json_t **ret)
 
 static int load_accounts(Ctl *c, json_t **ret)
 {
-        return model_accounts(c, NULL, ret);
+        _cleanup_json_ json_t *pool = NULL;
+        int code = model_account_pool(c, &pool);
+
+        if (code == EXIT_CODE_OK)
+                code = model_accounts(c, NULL, ret);
+        if (code == EXIT_CODE_OK)
+                (void)json_array_extend(*ret, pool);
+        return code;
 }
 
 /* What can be listed. offline NULL: only a daemon knows. */
@@ -227,7 +234,7 @@ int verb_sessions(Ctl *c, char **args)
 int verb_account_list(Ctl *c, char **args)
 {
         _cleanup_json_ json_t *list = NULL;
-        int code = model_accounts(c, args[0] ? args : NULL, &list);
+        int code = args[0] ? model_accounts(c, args, &list) : load_accounts(c, &list);
 
         for (size_t i = 0; i < ELEMENTSOF(lists) && code == EXIT_CODE_OK; i++)
                 if (STREQ(lists[i].name, "accounts"))

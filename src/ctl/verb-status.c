@@ -232,6 +232,16 @@ static void format_unconfirmed(Ctl *c, GString *s, const json_t *manager)
         }
 }
 
+/* What is not as it is after a start. */
+static void format_switches(Ctl *c, GString *s, const json_t *manager)
+{
+        if (json_is_true(json_object_get(manager, "Offline")))
+                field(c, s, "Offline", COLOR_YELLOW,
+                      "new connections are closed (until tgtctl online)");
+        if (json_is_true(json_object_get(manager, "Debug")))
+                field(c, s, "Debug", COLOR_YELLOW, "on (until tgtctl debug off)");
+}
+
 static int status_daemon(Ctl *c, GString *s, json_t **ret)
 {
         _cleanup_json_ json_t *manager = NULL, *portals = NULL, *targets = NULL, *units = NULL;
@@ -254,6 +264,7 @@ static int status_daemon(Ctl *c, GString *s, json_t **ret)
         title = g_strdup_printf("tgtd %s", json_text(manager, "Version"));
         heading(c, s, state, title);
         field(c, s, "State", state_color(state), "%s", state);
+        format_switches(c, s, manager);
         if (json_array_size(portals) == 0)
                 field(c, s, label, COLOR_YELLOW, "none (see tgtctl help portal)");
         json_array_foreach (portals, i, portal) {

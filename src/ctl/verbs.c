@@ -165,12 +165,13 @@ static const Verb verb_table[] = {
           "Reads the files as the daemon would, or the whole search path if none is named, and "
           "tells "
           "everything that is wrong as FILE:LINE. The exit code is 1 if there is an error.\n\n"
-          "Nothing but the files is looked at: whether backing stores exist, and whether the "
-          "values "
-          "of iSCSI parameters are in range, the daemon says when it reads them; tgtctl reload "
-          "--dry-run asks it.",
+          "Nothing but the files is looked at: whether backing stores exist, the daemon says when "
+          "it "
+          "reads them; tgtctl reload --dry-run asks it. With --daemon, the daemon that runs checks "
+          "what is named (- is standard input), or its own search path, of which it may read more.",
           "tgtctl verify /etc/tgt/targets.d/disk1.conf\n"
-          "tgtctl verify" },
+          "tgtctl verify\n"
+          "tgtctl verify --daemon disk1.conf" },
         { "doctor",
           "",
           0,
@@ -414,6 +415,44 @@ static const Verb verb_table[] = {
           "lets "
           "initiators in without CHAP and takes --force.",
           "tgtctl account remove disk1 host7" },
+        { "account create",
+          "USER",
+          1,
+          1,
+          0,
+          verb_account_create,
+          { WORD_NONE },
+          NULL,
+          "Make a CHAP account that no target asks for yet",
+          "It has an effect once account bind has given it to targets, or to discovery, where "
+          "account remove takes it away again. The secret is asked for as by account add.",
+          "tgtctl account create host7\n"
+          "tgtctl account create host7 --secret-file=/root/host7.secret" },
+        { "account bind",
+          "[TARGET] USER",
+          1,
+          2,
+          0,
+          verb_account_bind,
+          { WORD_TARGET, WORD_USER },
+          NULL,
+          "Give a CHAP account that is there to a target",
+          "One that account create made or, if there is none of that name, one that another target "
+          "has; to discovery if no target is named. So several targets have an account whose "
+          "secret is typed once.",
+          "tgtctl account bind disk1 host7\n"
+          "tgtctl account bind disk1 disk1-itself --outgoing" },
+        { "account delete",
+          "USER",
+          1,
+          1,
+          0,
+          verb_account_delete,
+          { WORD_USER },
+          NULL,
+          "Delete a CHAP account that account create made",
+          "What it was bound to keeps it.",
+          "tgtctl account delete host7" },
         { "account list",
           "[TARGET...]",
           0,
@@ -423,7 +462,9 @@ static const Verb verb_table[] = {
           { WORD_TARGET },
           NULL,
           "List CHAP accounts",
-          "Of targets, or of all targets and discovery. Secrets are never shown.",
+          "Of targets, or of all targets, discovery, and those that are not bound. Secrets are "
+          "never "
+          "shown.",
           "tgtctl account list disk1" },
         { "disconnect",
           "SESSION|INITIATOR...",
@@ -464,6 +505,60 @@ static const Verb verb_table[] = {
           "Stop listening on an address",
           "One that portal add named; those of a fragment and of tgtd.socket are removed there.",
           "tgtctl portal remove 192.0.2.1:3260" },
+        { "offline",
+          "[TARGET...]",
+          0,
+          ANY_NUMBER,
+          0,
+          verb_offline,
+          { WORD_TARGET },
+          NULL,
+          "Admit no initiators for now",
+          "To the targets that are named: the same as set TARGET state offline, and refused while "
+          "initiators are logged in, unless --force is given. Without a name, the daemon closes "
+          "new "
+          "connections as soon as they come; sessions go on, and a restart ends it.",
+          "tgtctl offline\n"
+          "tgtctl offline disk1" },
+        { "online",
+          "[TARGET...]",
+          0,
+          ANY_NUMBER,
+          0,
+          verb_online,
+          { WORD_TARGET },
+          NULL,
+          "Admit initiators again",
+          "What offline has ended.",
+          "tgtctl online\n"
+          "tgtctl online disk1" },
+        { "debug",
+          "on|off",
+          1,
+          1,
+          0,
+          verb_debug,
+          { WORD_ON_OFF },
+          NULL,
+          "Log messages for those who look for an error, or no longer",
+          "They are in the journal. A restart of the daemon ends it.",
+          "tgtctl debug on\n"
+          "tgtctl debug off" },
+        { "stop",
+          "",
+          0,
+          0,
+          0,
+          verb_stop,
+          { WORD_NONE },
+          NULL,
+          "End the daemon",
+          "Refused while there are targets, unless --force is given, which ends all sessions. For "
+          "daemons that systemd does not know, in containers for example; of a service, systemctl "
+          "stop tgtd.service tgtd.socket does more: it keeps the next initiator from starting it "
+          "again.",
+          "tgtctl stop\n"
+          "tgtctl --control-port=1 stop --force" },
         { "apply",
           "FILE|FOLDER|-...",
           1,
@@ -584,94 +679,9 @@ static const Verb verb_table[] = {
 };
 /* clang-format on */
 
-#define CHANGES                                                                          \
-        "create,delete,set,add-lun,remove-lun,set-lun,allow,deny,set-limit,account add," \
-        "account remove,portal add,portal remove,apply,edit"
-#define FIELD(name) offsetof(Options, name)
-
-/* clang-format off: one row per option */
-static const Option option_table[] = {
-        { "help", 'h', OPTION_FLAG, FIELD(help), NULL, NULL, NULL,
-          "Show help, of the verb if there is one" },
-        { "version", 0, OPTION_FLAG, FIELD(version), NULL, NULL, NULL, "Show the version" },
-        { "json", 0, OPTION_JSON, 0, "[=MODE]", NULL, "pretty short off",
-          "Output as JSON: pretty (also --json alone), short, off" },
-        { "quiet", 'q', OPTION_FLAG, FIELD(quiet), NULL, NULL, NULL,
-          "Say only what was asked for, and errors" },
-        { "full", 'l', OPTION_FLAG, FIELD(full), NULL, NULL, NULL,
-          "Cut nothing to fit the terminal" },
-        { "no-legend", 0, OPTION_FLAG, FIELD(no_legend), NULL, NULL, NULL,
-          "No column titles and no totals" },
-        { "no-pager", 0, OPTION_FLAG, FIELD(no_pager), NULL, NULL, NULL, "No pager" },
-        { "color", 0, OPTION_COLOR, 0, "[=WHEN]", NULL, "yes no auto",
-          "Colors: yes (also --color alone), no, auto" },
-        { "no-ask-password", 0, OPTION_FLAG, FIELD(no_ask_password), NULL, NULL, NULL,
-          "Ask for nothing on the terminal" },
-        { "bus", 0, OPTION_STRING, FIELD(bus), "BUS", NULL, "system session private",
-          "Find the daemon on system, session, private, or a D-Bus address" },
-        { "socket", 0, OPTION_STRING, FIELD(socket), "PATH", NULL, NULL,
-          "Find the daemon on this private socket" },
-        { "control-port", 'C', OPTION_NUMBER, FIELD(control_port), "N", NULL, NULL,
-          "Find the daemon that was started with the same number" },
-        { "config-dir", 0, OPTION_STRING, FIELD(config_dir), "DIR", "status,list,verify,doctor,cat",
-          NULL, "Where fragments are, for what is read without a daemon" },
-        { "state-dir", 0, OPTION_STRING, FIELD(state_dir), "DIR", "status,list,verify,doctor,cat",
-          NULL, "Where saved targets are, for what is read without a daemon" },
-        { "runtime", 0, OPTION_FLAG, FIELD(runtime), NULL, CHANGES, NULL,
-          "Keep the change only until the daemon is stopped" },
-        { "force", 'f', OPTION_FLAG, FIELD(force), NULL,
-          "create,delete,set,add-lun,remove-lun,set-lun,allow,deny,account add,account remove,"
-          "portal remove,reload,apply,edit",
-          NULL, "Also drop sessions, override /etc, take what is not there yet" },
-        { "dry-run", 'n', OPTION_FLAG, FIELD(dry_run), NULL, CHANGES ",reload", NULL,
-          "Check, and show what would change" },
-        { "generation", 0, OPTION_NUMBER, FIELD(generation), "N",
-          CHANGES ",reload,confirm,rollback", NULL,
-          "Refuse if the configuration has changed since generation N" },
-        { "prune", 0, OPTION_FLAG, FIELD(prune), NULL, "apply", NULL,
-          "Remove the targets that are not named, but for those of /etc" },
-        { "confirm-within", 0, OPTION_DURATION, FIELD(confirm_within), "TIME", CHANGES, NULL,
-          "Take the change back unless it is confirmed in time: 30s, 2min" },
-        { "set", 0, OPTION_DIRECTIVE, 0, "DIRECTIVE=VALUE", "create,add-lun,set-lun", NULL,
-          "Any directive of targets.conf(5); the same as --DIRECTIVE=VALUE" },
-        { "type", 0, OPTION_ALIAS, 0, "TYPE", "add-lun", "disk", "The directive device-type",
-          "device-type" },
-        { "thin", 0, OPTION_ALIAS, 0, NULL, "add-lun,set-lun", NULL,
-          "The directive thin-provisioning, set to 1", "thin-provisioning" },
-        { "size", 0, OPTION_ALIAS, 0, "SIZE", "create,add-lun,set-lun", NULL,
-          "Size of the file that is made, as 10G; of a PATH, what is served", "size" },
-        { "preallocate", 0, OPTION_FLAG, FIELD(preallocate), NULL, "create,add-lun", NULL,
-          "Take all of the space of that file now" },
-        { "store-dir", 0, OPTION_STRING, FIELD(store_dir), "DIR", "create,add-lun", NULL,
-          "Make that file in DIR, where the daemon may write" },
-        { "outgoing", 0, OPTION_FLAG, FIELD(outgoing), NULL, "account add,account remove", NULL,
-          "The account by which we prove ourselves to the initiator" },
-        { "secret-file", 0, OPTION_STRING, FIELD(secret_file), "FILE", "account add", NULL,
-          "Read the secret from the first line of FILE (-: standard input)" },
-        { "secret", 0, OPTION_SECRET, FIELD(secret), "SECRET", "account add", NULL,
-          "The secret itself; other users may see it while the command starts" },
-        { "batch", 'b', OPTION_FLAG, FIELD(batch), NULL, "top", NULL,
-          "Tables one after the other, also on a terminal" },
-        { "delay", 'd', OPTION_NUMBER, FIELD(delay), "SECONDS", "top", NULL,
-          "Seconds between two tables (1)" },
-        { "iterations", 'N', OPTION_NUMBER, FIELD(iterations), "N", "top", NULL,
-          "End after N tables" },
-        { "with-secrets", 0, OPTION_FLAG, FIELD(with_secrets), NULL, "dump,cat", NULL,
-          "With CHAP secrets" },
-        { "with-identities", 0, OPTION_FLAG, FIELD(with_identities), NULL, "dump", NULL,
-          "With the identities of disks that were generated" },
-        { NULL },
-};
-/* clang-format on */
-
 const Verb *verbs(void)
 {
         return verb_table;
-}
-
-const Option *options_table(void)
-{
-        return option_table;
 }
 
 const Verb *verb_default(void)
@@ -714,14 +724,4 @@ const char **verb_first_words(void)
         }
         g_ptr_array_add(words, NULL);
         return (const char **)g_ptr_array_free(words, FALSE);
-}
-
-bool option_applies(const Option *o, const Verb *v)
-{
-        g_auto(GStrv) names = NULL;
-
-        if (!o->verbs)
-                return true;
-        names = g_strsplit(o->verbs, ",", -1);
-        return g_strv_contains((const char *const *)names, v->name);
 }

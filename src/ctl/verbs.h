@@ -26,7 +26,9 @@ typedef enum WordKind {
         WORD_UNIT,
         WORD_SESSION,
         WORD_FILE,
-        WORD_LUN,       /* of the target before it, if there is one */
+        WORD_LUN,  /* of the target before it, if there is one */
+        WORD_USER, /* of CHAP accounts */
+        WORD_ON_OFF,
         WORD_INITIATOR, /* names and addresses that are known */
         WORD_OBJECTS,   /* targets luns sessions portals accounts */
         WORD_DIRECTIVE,

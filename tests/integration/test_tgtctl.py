@@ -17,6 +17,7 @@ import terminal  # noqa: E402
 import tgt  # noqa: E402
 
 OK, FAILURE, USAGE, NOT_RUNNING, NOT_FOUND, DENIED, CONFLICT = range(7)
+ACCOUNT_VERBS = {"add", "bind", "create", "delete", "list", "remove"}
 DISK = "iqn.2026-01.org.example:disk"
 OTHER = "iqn.2026-01.org.example:other"
 CLEAN = {k: v for k, v in os.environ.items()
@@ -712,6 +713,7 @@ def add_names(d):
     """A second target, with another LUN and with initiators."""
     ctl(d, "create", OTHER, "--initiator-name=" + HOST, "--initiator-address=10.1.0.0/16")
     ctl(d, "add-lun", OTHER, "--bs-type=null", "--size=1M", "--lun=7")
+    ctl(d, "account", "create", "joe", "--secret=a-secret-of-joe")
 
 
 FISH = r"""
@@ -733,7 +735,7 @@ def test_fish_completion():
             return [x.split("\t")[0] for x in p.stdout.splitlines()]
         assert complete("statu") == ["status"]
         assert set(complete("re")) == {"reload", "remove-lun"}, complete("re")
-        assert set(complete("account ")) == {"add", "list", "remove"}, complete("account ")
+        assert set(complete("account ")) == ACCOUNT_VERBS, complete("account ")
         assert {"disk", DISK} <= set(complete(at + "status "))
         assert complete(at + "account remove d") == ["disk"]
         assert complete(at + "remove-lun disk ") == ["1"]
@@ -746,6 +748,8 @@ def test_fish_completion():
         assert complete(at + "remove-lun other ") == complete(at + "remove-lun " + OTHER + " ") == ["7"]
         assert set(complete(at + "deny disk ")) == {"ALL", "10.1.0.0/16", HOST}
         assert complete(at + f"deny disk {HOST} 10") == ["10.1.0.0/16"]
+        assert complete(at + "account delete ") == complete(at + "account bind disk ") == ["joe"]
+        assert complete("debug ") == ["off", "on"], complete("debug ")
         assert "disk.img" in complete("verify di", cwd=d.dir)
 
 
@@ -762,7 +766,7 @@ def test_bash_completion():
             return p.stdout.split()
         assert complete("statu") == ["status"] and set(complete("stat")) == {"stats", "status"}
         assert set(complete("re")) == {"reload", "remove-lun"}
-        assert set(complete("account", "")) == {"add", "list", "remove"}
+        assert set(complete("account", "")) == ACCOUNT_VERBS
         assert "disk" in complete(at, "status", "")
         assert "disk" in complete(at, "account", "remove", "d")
         assert complete(at, "remove-lun", "disk", "") == ["1"]
@@ -778,6 +782,8 @@ def test_bash_completion():
         assert complete(at, "remove-lun", OTHER, "") == ["7"]
         assert set(complete(at, "deny", "disk", "")) == {"ALL", "10.1.0.0/16", HOST}
         assert complete(at, "deny", "disk", "10") == ["10.1.0.0/16"]
+        assert complete(at, "account", "delete", "") == complete(at, "account", "bind", "disk", "") == ["joe"]
+        assert complete("debug", "o") == ["on", "off"]
 
 
 def test_bash_completion_as_typed():
@@ -831,7 +837,7 @@ def test_zsh_completion():
         verbs = complete("")
         assert any(v.startswith("status:") for v in verbs) and \
             any(v.startswith("account:") for v in verbs), verbs
-        assert set(complete("account", "")) == {"add", "list", "remove"}
+        assert set(complete("account", "")) == ACCOUNT_VERBS
         assert DISK in complete(at, "status", "") and "disk" in complete(at, "status", "")
         assert complete(at, "remove-lun", "disk", "") == ["1"]
         assert "--write-cache=" in complete("add-lun", "--") and \
@@ -840,6 +846,7 @@ def test_zsh_completion():
         add_names(d)
         assert complete(at, "remove-lun", "other", "") == ["7"]
         assert set(complete(at, "deny", "disk", "")) == {"ALL", "10.1.0.0/16", HOST}
+        assert complete(at, "account", "delete", "") == ["joe"] and complete("debug", "") == ["on", "off"]
 
 
 def test_convert_lio():

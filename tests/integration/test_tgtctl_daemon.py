@@ -1,0 +1,143 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Verbs of tgtctl for the daemon itself, and for accounts that are not bound."""
+import json
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import rawiscsi  # noqa: E402
+import tgt  # noqa: E402
+
+A, B = (f"iqn.2026-01.org.example:{x}" for x in "ab")
+
+
+def ctl(d, *argv, code=0, stdin=""):
+    p = subprocess.run([tgt.TGTCTL, "--socket", os.path.join(d.runtime, "control"), *map(str, argv)], text=True,
+                       input=stdin, timeout=60, check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert p.returncode == code, f"tgtctl {' '.join(map(str, argv))}: exit {p.returncode}\n{p.stdout}{p.stderr}"
+    return p.stdout + p.stderr
+
+
+def manager(d):
+    return json.loads(ctl(d, "--json=short", "show"))
+
+
+def login(d, name=A):
+    r = rawiscsi.Raw(d.port, target=name)
+    r.login()
+    r.close()
+
+
+def refused(f, *args):
+    try:
+        f(*args)
+    except (rawiscsi.Closed, AssertionError, ConnectionError):
+        return True
+    return False
+
+
+def test_offline_and_online():
+    text = "".join(f"<target {n}>\nbs-type null\nsize 1G\nbacking-store NONE\n</target>\n" for n in (A, B))
+    with tgt.scratch() as dir_, tgt.Daemon(dir_, {"a.conf": text}) as d:
+        login(d)
+        ctl(d, "offline")
+        assert manager(d)["Offline"] is True and "Offline: new connections are closed" in ctl(d, "status")
+        assert refused(login, d)
+        ctl(d, "online")
+        assert manager(d)["Offline"] is False
+        login(d)
+        # one target
+        ctl(d, "offline", "a", "--runtime")
+        assert refused(login, d) and not refused(login, d, B)
+        assert "+" not in ctl(d, "offline", "a", "b", "--runtime", "--dry-run") and not refused(login, d, B)
+        ctl(d, "online", "tid=1", "--runtime")
+        login(d)
+        assert "has no" not in ctl(d, "online", "tid=77", code=4)
+        # what would have no effect is refused, above all a dry run that is none
+        for option in "--runtime", "--force", "--dry-run", "--generation=1", "--confirm-within=1min":
+            assert "go with a TARGET only" in ctl(d, "offline", option, code=2)
+        assert manager(d)["Offline"] is False
+
+
+def test_debug():
+    with tgt.scratch() as dir_, tgt.Daemon(dir_) as d:
+        ctl(d, "debug", "on")
+        assert manager(d)["Debug"] is True and "Debug: on" in ctl(d, "status")
+        ctl(d, "debug", "off")
+        assert manager(d)["Debug"] is False
+        assert "neither on nor off" in ctl(d, "debug", "1", code=2)
+
+
+def test_stop():
+    with tgt.scratch() as dir_:
+        d = tgt.Daemon(dir_, {"a.conf": f"<target {A}>\n</target>\n"})
+        d.start()
+        assert "1 target is served" in ctl(d, "stop", code=6)
+        assert d.process.poll() is None
+        ctl(d, "stop", "--force")
+        assert d.process.wait(10) == 0
+
+
+def test_accounts_that_are_not_bound():
+    with tgt.scratch() as dir_, tgt.Daemon(dir_) as d:
+        ctl(d, "create", A, "--initiator-address=ALL")
+        ctl(d, "create", B, "--initiator-address=ALL")
+        assert "accounts of no target" in ctl(d, "account", "create", "joe", "--dry-run", stdin="a-secret-of-joe\n")
+        assert "joe" not in ctl(d, "account", "list")
+        ctl(d, "account", "create", "joe", stdin="a-secret-of-joe\n")
+        ctl(d, "account", "create", "back", "--secret=a-secret-of-ours")
+        ctl(d, "account", "create", "joe", stdin="another-secret\n", code=6)
+
+        def rows():
+            return [(r["User"], r["Direction"], r["Target"]) for r in json.loads(
+                ctl(d, "--json=short", "account", "list"))]
+        assert rows() == [("joe", "unbound", ""), ("back", "unbound", "")], rows()
+        ctl(d, "account", "bind", "a", "joe")
+        ctl(d, "account", "bind", A, "back", "--outgoing")
+        ctl(d, "account", "bind", "joe")
+        ctl(d, "account", "bind", "b", "nobody", code=4)
+        assert sorted(rows()) == [("back", "outgoing", A), ("back", "unbound", ""), ("joe", "incoming", ""),
+                                  ("joe", "incoming", A), ("joe", "unbound", "")], rows()
+        assert refused(login, d) and not refused(login, d, B)
+        # the secret is the one that was typed
+        assert A in tgt.run("iscsi-ls", f"iscsi://joe%a-secret-of-joe@127.0.0.1:{d.port}").stdout
+        dumped = ctl(d, "dump", "--with-secrets")
+        assert dumped.count("incominguser joe a-secret-of-joe") == 1 and \
+            "outgoinguser back a-secret-of-ours" in dumped, dumped
+        ctl(d, "account", "delete", "joe")
+        ctl(d, "account", "delete", "joe", code=4)
+        assert ("joe", "incoming", A) in rows() and ("joe", "unbound", "") not in rows(), rows()
+        # what only another target has can be bound as well
+        ctl(d, "account", "bind", "b", "joe")
+        assert ("joe", "incoming", B) in rows()
+        ctl(d, "account", "remove", "--force", "b", "joe")
+        assert ("joe", "incoming", B) not in rows()
+        d.stop()
+        # kept, and seen without a daemon
+        p = tgt.run(tgt.TGTCTL, "--socket", "/nonexistent", "--config-dir", os.path.join(dir_, "etc"), "--state-dir",
+                    os.path.join(dir_, "state"), "list", "accounts", check=False)
+        assert p.returncode == 3 and "unbound" in p.stdout, p.stdout
+        d.start()
+        assert ("back", "unbound", "") in rows()
+
+
+def test_verify_by_the_daemon():
+    with tgt.scratch() as dir_, tgt.Daemon(dir_) as d:
+        path = os.path.join(dir_, "x.conf")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f"<target {A}>\nMaxBurstLength 3\n</target>\n")
+        out = ctl(d, "verify", "--daemon", path, code=1)
+        assert f"{path}:2: error: {A}: MaxBurstLength" in out, out
+        assert "standard input:2: error" in ctl(d, "verify", "--daemon", "-", code=1,
+                                                stdin=f"<target {A}>\nbogus 1\n</target>\n")
+        assert "No errors" in ctl(d, "verify", "--daemon")
+        with open(os.path.join(dir_, "etc", "targets.d", "y.conf"), "w", encoding="utf-8") as f:
+            f.write(f"<target {A}>\nMaxBurstLength 3\n</target>\n")
+        assert "y.conf:2: error" in ctl(d, "verify", "--daemon", code=1)
+        problems = json.loads(ctl(d, "--json=short", "verify", "--daemon", code=1))
+        assert [p["Line"] for p in problems] == [2], problems
+
+
+tgt.main()
