@@ -3,7 +3,6 @@
 
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
-#include <sys/sendfile.h>
 #include <sys/uio.h>
 
 #define RX_IOV 16
@@ -127,15 +126,6 @@ static void watch(Socket *s)
 
 /* ---- bytes ---- */
 
-static size_t iov_bytes(const struct iovec *iov, size_t n)
-{
-        size_t total = 0;
-
-        for (size_t i = 0; i < n; i++)
-                total += iov[i].iov_len;
-        return total;
-}
-
 /* Cuts iov to max bytes, so that one system call does not take more than a turn may; returns what
  * is left of max. */
 static size_t iov_limit(struct iovec *iov, size_t *n, size_t max)
@@ -195,58 +185,30 @@ static void receive(Socket *s)
         socket_wake(s);
 }
 
-static ssize_t send_file(Socket *s, const ConnFile *file)
-{
-        off_t offset = (off_t)file->offset;
-        ssize_t n = sendfile(s->io.fd, file->fd, &offset, file->length);
-
-        /* shorter than it was, after its length was sent: this stream cannot go on */
-        return n < 0 ? -errno : n == 0 ? -EIO : n;
-}
-
-/* What is in memory, then what is in a file. Returns bytes, or negative errno if none went. */
-static ssize_t send_both(Socket *s, struct iovec *iov, size_t n_iov, const ConnFile *file)
-{
-        struct msghdr msg = { .msg_iov = iov, .msg_iovlen = n_iov };
-        int more = file->length > 0 ? MSG_MORE : 0;
-        ssize_t n = 0, m;
-
-        if (n_iov > 0) {
-                n = sendmsg(s->io.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL | more);
-                if (n < 0)
-                        return -errno;
-        }
-        if (!more || (size_t)n < iov_bytes(iov, n_iov))
-                return n;
-        m = send_file(s, file);
-        if (m < 0)
-                return n > 0 && (m == -EAGAIN || m == -EINTR) ? n : m;
-        return n + m;
-}
-
 /* One send for all that is queued. false: the connection broke. */
 static bool transmit(Socket *s)
 {
         struct iovec iov[TX_IOV];
+        struct msghdr msg = { .msg_iov = iov };
         size_t budget = TX_TURN, total, n_iov;
-        ConnFile file;
         ssize_t n;
 
         s->tx_blocked = false;
         while (!s->tx_blocked) {
                 n_iov = conn_out(s->conn, iov, TX_IOV);
-                file = conn_out_file(s->conn);
-                file.length = MIN(file.length, iov_limit(iov, &n_iov, budget));
-                total = iov_bytes(iov, n_iov) + file.length;
+                total = budget - iov_limit(iov, &n_iov, budget);
                 if (total == 0)
                         break;
-                n = send_both(s, iov, n_iov, &file);
+                msg.msg_iovlen = n_iov;
+                /* EFAULT: a file that is lent from is shorter than it was, after its length was
+                 * sent; this stream cannot go on */
+                n = sendmsg(s->io.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
                 COUNTER_ADD(&s->worker->traffic, sends, 1);
                 if (n < 0) {
-                        if (n == -EINTR)
+                        if (errno == EINTR)
                                 continue;
-                        if (n != -EAGAIN) {
-                                socket_fail(s, (int)n);
+                        if (errno != EAGAIN) {
+                                socket_fail(s, -errno);
                                 return false;
                         }
                         s->tx_blocked = true;
@@ -391,7 +353,6 @@ int socket_new(Worker *w, int fd, const SockAddr *peer)
                 free(s);
                 return r;
         }
-        conn_take_files(s->conn);
         list_append(&w->sockets, &s->link);
         s->logging_in = true;
         watch(s); /* an error ends s by itself */

@@ -8,10 +8,12 @@
 static void on_get_data(Task *task);
 static void on_complete(Task *task);
 static void on_aborted(Task *task, bool with_status);
+static void on_recalled(Task *task, const uint8_t *from);
 
 static const TaskOps task_ops = { .get_data = on_get_data,
                                   .complete = on_complete,
-                                  .aborted = on_aborted };
+                                  .aborted = on_aborted,
+                                  .recalled = on_recalled };
 
 static List *itt_bucket(Conn *c, uint32_t itt)
 {
@@ -129,6 +131,17 @@ static void on_aborted(Task *task, bool with_status)
         }
         task_release(task);
         command_drain(cmd);
+}
+
+static void on_recalled(Task *task, const uint8_t *from)
+{
+        Command *cmd = CONTAINER_OF(task, Command, task);
+        Conn *c = cmd->conn;
+
+        if (task->n_in_iov > 0)
+                c->transport->ops->moved(c->transport, cmd, from);
+        else
+                conn_break(c);
 }
 
 /* ---- from the transport ------------------------------------------------------------------- */
@@ -417,7 +430,6 @@ static void fill_task(Command *cmd, const ControlPdu *pdu)
         task->in_expected = task->reads ? cmd->edtl : 0;
         task->out_expected = task->writes ? cmd->edtl : 0;
         task->takes_memory = cmd->conn->transport->takes_memory;
-        task->takes_file = cmd->conn->transport->takes_file;
 }
 
 /* What RFC 7143 7.6 calls format errors, and 7.8 protocol errors. NULL: none. */

@@ -118,6 +118,13 @@ void conn_terminate(Conn *c)
         conn_wake(c);
 }
 
+void conn_break(Conn *c)
+{
+        c->aborted = true;
+        if (!c->terminating && !c->closed)
+                loop_timer_in(c->loop, &c->timer, 0);
+}
+
 bool conn_finished(const Conn *c)
 {
         return c->terminating;
@@ -256,7 +263,9 @@ static void on_timer(LoopTimer *timer)
                 commands_drop(c);
                 c->woken = false;
                 conn_wake(c);
-        } else if (c->login)
+        } else if (c->aborted)
+                conn_terminate_notify(c, -ENOMEM, "no memory for what is to be sent");
+        else if (c->login)
                 login_timeout(c);
         else
                 session_timer(c);

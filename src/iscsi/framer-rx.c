@@ -387,8 +387,6 @@ static void framer_enable(Transport *t)
         f->rx_data_digest = f->tx_data_digest = t->conn->params.data_digest == ISCSI_DIGEST_CRC32C;
         /* a digest must be that of the bytes which follow it */
         t->takes_memory = !f->tx_data_digest;
-        t->takes_file = f->owner_takes_files && !f->tx_data_digest &&
-                        t->conn->params.max_xmit_data_segment >= FILE_SEGMENT_MIN;
 }
 
 static void framer_terminate(Transport *t)
@@ -426,6 +424,7 @@ const TransportOps framer_ops = {
         .put_data = framer_put_data,
         .get_data = framer_get_data,
         .release = framer_release,
+        .moved = framer_moved,
         .enable = framer_enable,
         .terminate = framer_terminate,
         .free = framer_free,

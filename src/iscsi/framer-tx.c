@@ -12,13 +12,11 @@ typedef struct TxPdu {
         TxItem item;  /* in queue, then in built */
         Command *cmd; /* whose buffers iov names */
         bool last;    /* of cmd */
-        bool in_file; /* data is there, and iov empty */
         bool header_digest, data_digest;
         uint8_t head_length, tail_length, n_iov;
         uint32_t length; /* of all, when built */
         uint32_t data_length;
         struct iovec iov[2];
-        ConnFile file;
         uint8_t *owned;
         uint8_t head[BHS_SIZE + DIGEST_SIZE];
         uint8_t tail[8];
@@ -132,10 +130,6 @@ static int build_r2t(Framer *f, Command *cmd)
 static void slice(const Task *task, uint32_t offset, uint32_t n, TxPdu *pdu)
 {
         pdu->data_length = n;
-        if (task->n_in_iov == 0) {
-                pdu->in_file = true;
-                pdu->file = (ConnFile){ task->loan.fd, task->loan.offset + offset, n };
-        }
         for (unsigned i = 0; i < task->n_in_iov && n > 0; i++) {
                 size_t size = task->in_iov[i].iov_len, m;
 
@@ -284,26 +278,28 @@ int framer_put_data(Transport *t, Command *cmd)
         return 0;
 }
 
-/* A PDU that is half on the wire must end as it began, though its buffers go. */
-static bool own_data(TxPdu *pdu)
+static int copy_data(const TxPdu *pdu, uint8_t *p)
 {
-        uint8_t *copy = malloc(MAX(pdu->data_length, 1u)), *p = copy;
+        const StoreLoan *loan = &pdu->cmd->task.loan;
+        const uint8_t *lent = pdu->iov[0].iov_base;
 
-        if (!copy)
-                return false;
+        if (loan->memory)
+                return store_loan_read(loan, (uint64_t)(lent - loan->memory), p, pdu->data_length);
         for (unsigned i = 0; i < pdu->n_iov; i++) {
                 memcpy(p, pdu->iov[i].iov_base, pdu->iov[i].iov_len);
                 p += pdu->iov[i].iov_len;
         }
-        if (pdu->in_file) {
-                const StoreLoan *loan = &pdu->cmd->task.loan;
+        return 0;
+}
 
-                if (store_loan_read(loan, pdu->file.offset - loan->offset, p, pdu->data_length) <
-                    0) {
-                        free(copy);
-                        return false;
-                }
-                pdu->in_file = false;
+/* A PDU that is half on the wire must end as it began, though its buffers go. */
+static bool own_data(TxPdu *pdu)
+{
+        uint8_t *copy = malloc(MAX(pdu->data_length, 1u));
+
+        if (!copy || copy_data(pdu, copy) < 0) {
+                free(copy);
+                return false;
         }
         pdu->owned = copy;
         pdu->n_iov = 0;
@@ -332,10 +328,22 @@ void framer_release(Transport *t, Command *cmd)
                 if (f->built.next != &item->link || f->sent == 0)
                         pdu_free(f, pdu);
                 else if (!own_data(pdu)) {
-                        t->conn->aborted = true; /* the stream cannot go on */
+                        conn_break(t->conn);
                         f->sent = 0;
                         pdu_free(f, pdu);
                 }
+        }
+}
+
+void framer_moved(Transport *t, Command *cmd, const uint8_t *from)
+{
+        uint8_t *to = cmd->task.in_iov[0].iov_base;
+
+        LIST_FOREACH (item, &CONTAINER_OF(t, Framer, transport)->built, TxItem, link) {
+                TxPdu *pdu = CONTAINER_OF(item, TxPdu, item);
+
+                if (pdu->cmd == cmd && pdu->n_iov > 0)
+                        pdu->iov[0].iov_base = to + ((uint8_t *)pdu->iov[0].iov_base - from);
         }
 }
 
@@ -375,7 +383,6 @@ void framer_attach(Transport *t)
 typedef struct Gather {
         struct iovec *iov;
         size_t n, max, skip, bytes;
-        ConnFile *file;
 } Gather;
 
 static bool gather(Gather *g, const void *p, size_t n)
@@ -392,22 +399,10 @@ static bool gather(Gather *g, const void *p, size_t n)
         return true;
 }
 
-/* What is in a file ends a round: true only if it has been sent. */
-static bool gather_file(Gather *g, const ConnFile *file)
-{
-        size_t skip = MIN(g->skip, file->length);
-
-        g->skip -= skip;
-        *g->file = (ConnFile){ file->fd, file->offset + skip, file->length - skip };
-        return g->file->length == 0;
-}
-
 static bool gather_pdu(Gather *g, const TxPdu *pdu)
 {
         bool more = gather(g, pdu->head, pdu->head_length);
 
-        if (pdu->in_file && more)
-                more = gather_file(g, &pdu->file);
         for (unsigned i = 0; i < pdu->n_iov && more; i++)
                 more = gather(g, pdu->iov[i].iov_base, pdu->iov[i].iov_len);
         return more && gather(g, pdu->tail, pdu->tail_length);
@@ -416,11 +411,10 @@ static bool gather_pdu(Gather *g, const TxPdu *pdu)
 size_t conn_out(Conn *c, struct iovec *iov, size_t max)
 {
         Framer *f = framer_of(c);
-        Gather g = { .iov = iov, .max = max, .skip = f->sent, .file = &f->file };
+        Gather g = { .iov = iov, .max = max, .skip = f->sent };
         List *at = &f->built;
 
         c->woken = false;
-        f->file.length = 0;
         if (c->aborted || c->closed)
                 return 0;
         while (g.n < g.max && g.bytes < TX_OUT_MAX) {
@@ -433,16 +427,6 @@ size_t conn_out(Conn *c, struct iovec *iov, size_t max)
                         break;
         }
         return g.n;
-}
-
-void conn_take_files(Conn *c)
-{
-        framer_of(c)->owner_takes_files = true;
-}
-
-ConnFile conn_out_file(const Conn *c)
-{
-        return framer_of(c)->file;
 }
 
 static void pdu_sent(Framer *f, TxPdu *pdu)

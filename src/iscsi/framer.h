@@ -25,7 +25,6 @@ typedef struct Framer {
         RxState rx;
         RxTarget target;
         bool rx_header_digest, rx_data_digest, tx_header_digest, tx_data_digest;
-        bool owner_takes_files;
         bool bulk;           /* large payloads follow each other: leave them to the next receive */
         uint32_t have, need; /* bytes of head */
         uint32_t length, done; /* of the data segment */
@@ -43,7 +42,6 @@ typedef struct Framer {
         List queue;    /* TxItem: control PDUs and commands with a result */
         List built;    /* TxPdu: on the way */
         size_t sent;   /* of the first of them */
-        ConnFile file; /* conn_out_file() */
         size_t queued; /* bytes that wait or are on the way, with overhead */
 } Framer;
 
@@ -52,9 +50,6 @@ extern const TransportOps framer_ops;
 int framer_new(IscsiWorker *w, Transport **ret);
 void framer_detach(Transport *t);
 void framer_attach(Transport *t);
-
-/* The initiator's segments from which on one by sendfile(2) is cheaper than a copy. */
-#define FILE_SEGMENT_MIN (64 * KIB)
 
 static inline Framer *framer_of(const Conn *c)
 {
@@ -83,4 +78,5 @@ bool data_out_wants_r2t(const Command *cmd);
 int framer_send_control(Transport *t, const uint8_t bhs[BHS_SIZE], const void *data, size_t length);
 int framer_put_data(Transport *t, Command *cmd);
 void framer_release(Transport *t, Command *cmd);
+void framer_moved(Transport *t, Command *cmd, const uint8_t *from);
 void framer_tx_free(Framer *f);

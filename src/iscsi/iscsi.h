@@ -256,19 +256,9 @@ void *conn_user(const Conn *c);
 size_t conn_want(Conn *c, struct iovec *iov, size_t max);
 /* n bytes have been put there. n == 0: the peer has closed. */
 void conn_got(Conn *c, size_t n);
-/* The owner can send from files, too: conn_out_file() may answer. Before login. */
-void conn_take_files(Conn *c);
-/* What is to be sent now; 0, and no file: nothing. Valid until conn_sent() or anything else is
- * called. */
+/* What is to be sent now; 0: nothing. Valid until conn_sent() or anything else is called. For
+ * system calls alone to look at: it may be a store's memory (StoreLoan). */
 size_t conn_out(Conn *c, struct iovec *iov, size_t max);
-/* What follows what conn_out() has just given: length bytes of fd, which can be sent without
- * waiting. length 0: nothing. */
-typedef struct ConnFile {
-        int fd;
-        uint64_t offset;
-        size_t length;
-} ConnFile;
-ConnFile conn_out_file(const Conn *c);
 void conn_sent(Conn *c, size_t n);
 /* After any of the above: the owner closes the stream once all of conn_out() is sent. */
 bool conn_finished(const Conn *c);

@@ -152,6 +152,8 @@ int conn_new_transport(IscsiWorker *w, Transport *t, const SockAddr *local, cons
 void conn_event(Conn *c, ConnEvent event);
 void conn_wake(Conn *c);
 void conn_release(Conn *c); /* frees c if nothing holds it */
+/* What is half sent cannot be ended: nothing more is sent, and the connection ends, not at once. */
+void conn_break(Conn *c);
 int conn_send(Conn *c, const uint8_t bhs[BHS_SIZE], const void *data, size_t length);
 /* After what is queued has been sent; at most END_TIMEOUT later. */
 void conn_terminate(Conn *c);

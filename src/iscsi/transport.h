@@ -30,8 +30,8 @@ typedef struct ControlPdu {
 struct Transport {
         const TransportOps *ops;
         Conn *conn;
-        /* From enable() on: what put_data() can send from where the store has it (Task). */
-        bool takes_memory, takes_file;
+        /* From enable() on: put_data() can send from where the store has it (Task). */
+        bool takes_memory;
 };
 
 struct TransportOps {
@@ -54,6 +54,8 @@ struct TransportOps {
         /* Deallocate_Task_Resources: cmd was aborted; Data-Out that still comes for it is thrown
          * away, what is queued and not begun is not sent. Idempotent. */
         void (*release)(Transport *t, Command *cmd);
+        /* What cmd still has to send is no longer at `from` but where task->in_iov says. */
+        void (*moved)(Transport *t, Command *cmd, const uint8_t *from);
         /* Notice_Key_Values and Enable_Datamover: login is over, negotiated values hold from the
          * next PDU on (digests after the final login response). */
         void (*enable)(Transport *t);

@@ -19,8 +19,8 @@
 static bool apply_join(LogicalUnit *lu, CoordOp *op)
 {
         list_append(&lu->coord.members, &op->slot->member_link);
-        lu->coord.n_members++;
-        op->only_slot = true;
+        lu->coord.state.alone = ++lu->coord.n_members == 1;
+        op->only_slot = lu->coord.n_members != 2; /* the first is no longer alone */
         op->flag = lu->coord.order_raised;
         return true;
 }
@@ -28,8 +28,8 @@ static bool apply_join(LogicalUnit *lu, CoordOp *op)
 static bool apply_leave(LogicalUnit *lu, CoordOp *op)
 {
         list_remove(&op->slot->member_link);
-        lu->coord.n_members--;
-        return false;
+        lu->coord.state.alone = --lu->coord.n_members == 1;
+        return lu->coord.state.alone;
 }
 
 static bool apply_nothing(LogicalUnit *lu, CoordOp *op)

@@ -80,6 +80,7 @@ typedef struct LuState {
         bool readonly;
         bool ejected;
         bool retired;
+        bool alone;        /* no other worker has a slot */
         unsigned prevents; /* nexuses that prevent removal */
 } LuState;
 
@@ -188,7 +189,6 @@ struct LogicalUnit {
         bool ghosts_posted; /* atomic; set under the board's lock */
         uint64_t size;      /* atomic, for lu_size() */
         unsigned flags;     /* atomic, for lu_flags() */
-        unsigned n_itls;    /* atomic: I_T_L nexuses, of all workers */
         bool unmap;         /* atomic; decides what commands there are */
 };
 
@@ -274,10 +274,11 @@ struct LuSlot {
         unsigned n_older; /* tasks the barrier waits for */
         unsigned n_tasks;
         unsigned n_ordered; /* ORDERED tasks in waiting */
-        unsigned n_loans;   /* tasks whose Data-In the store still has */
-        unsigned refs;      /* I_T_L nexuses, operations, tasks whose latency is not known yet */
-        List tasks;         /* DATA_OUT, RUNNING */
-        List waiting;       /* GATED, by arrival */
+        unsigned n_itls;
+        unsigned refs; /* I_T_L nexuses, operations, loans, tasks whose latency is not known yet */
+        List tasks;    /* DATA_OUT, RUNNING */
+        List waiting;  /* GATED, by arrival */
+        List loans;    /* COMPLETE, and Data-In is still the store's */
         List itls;
         LoopTimer timer; /* the first deadline in waiting */
         LoopTask kick;
@@ -390,10 +391,12 @@ struct Io {
 /* Prepares task->io; false: out of memory, and the task has its status. */
 bool io_prepare(Task *task, StoreOp op, uint64_t lba, uint64_t blocks, Buffer *buffer,
                 uint32_t buffer_offset);
-/* true: length bytes from lba on are the task's Data-In, as a loan (SBC-3 has nothing against it:
- * see task_lend() in io.c for what speaks against it here). Until task_release(). */
+/* true: length bytes from lba on are the task's Data-In, as a loan, and the task is done. */
 bool task_lend(Task *task, uint32_t length);
+void task_loan_begin(Task *task); /* it has left the task set */
 void task_loan_end(Task *task);
+/* All that is not sent yet is copied: nothing that is done to the unit from now on changes it. */
+void slot_recall_loans(LuSlot *slot);
 /* true: complete with *ret_r. */
 bool io_issue(Io *io, int *ret_r);
 Io *io_free(Io *io);

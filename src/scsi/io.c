@@ -84,56 +84,74 @@ bool io_prepare(Task *task, StoreOp op, uint64_t lba, uint64_t blocks, Buffer *b
 
 /* ---- loans --------------------------------------------------------------------------------- */
 
-/* From where on it pays to send from the store instead of a copy. */
-#define LEND_MEMORY_MIN (16 * KIB)
-#define LEND_FILE_MIN (64 * KIB)
+#define LEND_MIN (16 * KIB) /* from where on it pays */
 
 /* A loan is what the store has when it is sent, in pieces. A write that comes in between may
- * change it, even in the middle of a block. To one initiator that is no news: it has both commands
- * under way at once, and their order is free but for ORDERED tasks, which wait for loans. Several
- * initiators may count on blocks being whole (a heartbeat that one writes and others read), so
- * a unit that several use is not lent from.
+ * change it, even in the middle of a block. To the one initiator that has both commands under way
+ * at once that is no news: their order is free. It is to everybody else, so that
  *
- * A loan ends when the kernel has taken the bytes. Those of a file are still the file's then, until
- * the peer has acknowledged them: an ORDERED write may change what is yet to go out. */
+ * - a unit that several initiators may write to is not lent from: they count on blocks being whole
+ *   (a heartbeat that one writes and others read);
+ * - whatever comes after a read by the rules of SAM (an ORDERED task, what follows a reset) and
+ *   whoever comes after it (another initiator, on this worker or on another) recalls the loan: what
+ *   is not sent yet is copied first. That waits for nobody, and not for a peer that does not read.
+ *
+ * A loan ends when the kernel has taken the bytes, and it takes them by copying. */
 bool task_lend(Task *task, uint32_t length)
 {
         LuSlot *slot = task->slot;
-        bool memory = task->takes_memory && length >= LEND_MEMORY_MIN;
-        bool file = task->takes_file && length >= LEND_FILE_MIN;
         StoreLoan loan;
         Channel *ch;
 
-        if (!(memory || file) || slot->n_ordered > 0 ||
-            __atomic_load_n(&slot->lu->n_itls, __ATOMIC_RELAXED) > 1)
+        if (!task->takes_memory || length < LEND_MIN || !slot->state.alone || slot->n_itls > 1 ||
+            slot->n_ordered > 0 || slot->barrier)
                 return false;
         ch = slot_channel(slot);
         if (!ch || !store_lend(ch->store, task->lba << slot->lu->block_shift, length, &loan))
                 return false;
-        if (loan.memory ? !memory : !file) {
-                store_loan_end(ch->store);
-                return false;
-        }
         task->lender = channel_ref(ch);
-        slot_ref(slot)->n_loans++;
         task->loan = loan;
         task->in_length = length;
         task->in_iov[0] = (struct iovec){ (void *)loan.memory, length };
-        task->n_in_iov = loan.memory ? 1 : 0;
+        task->n_in_iov = 1;
         return true;
+}
+
+void task_loan_begin(Task *task)
+{
+        list_append(&slot_ref(task->slot)->loans, &task->slot_link);
 }
 
 void task_loan_end(Task *task)
 {
-        LuSlot *slot = task->slot;
-
-        if (!task->lender)
-                return;
         store_loan_end(task->lender->store);
         task->lender = channel_unref(task->lender);
-        if (--slot->n_loans == 0 && !list_empty(&slot->waiting))
-                slot_kick_later(slot);
-        slot_unref(slot);
+        task->loan.memory = NULL;
+        list_remove(&task->slot_link);
+        slot_unref(task->slot);
+}
+
+static void recall(Task *task)
+{
+        const uint8_t *from = task->loan.memory;
+
+        task->n_in_iov = 0;
+        task->in_buffer = task_buffer(task, task->in_length);
+        if (task->in_buffer &&
+            store_loan_read(&task->loan, 0, task->in_buffer->data, task->in_length) == 0) {
+                task->in_iov[0].iov_base = task->in_buffer->data;
+                task->n_in_iov = 1;
+        }
+        task_loan_end(task);
+        task->ops->recalled(task, from);
+}
+
+void slot_recall_loans(LuSlot *slot)
+{
+        /* the last may be all that is left of the slot, which then says good-bye, but stays until
+         * later */
+        LIST_FOREACH_SAFE (task, &slot->loans, Task, slot_link)
+                recall(task);
 }
 
 /* ---- submission ---------------------------------------------------------------------------- */

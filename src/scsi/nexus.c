@@ -94,7 +94,7 @@ static void itl_done(Itl *itl)
 {
         if (itl->slot) {
                 list_remove(&itl->slot_link);
-                __atomic_sub_fetch(&itl->slot->lu->n_itls, 1, __ATOMIC_RELAXED);
+                itl->slot->n_itls--;
         }
         itl->slot = slot_unref(itl->slot);
 }
@@ -129,7 +129,8 @@ static int make_itls(ScsiNexus *nexus, const LunMap *map, Itl **ret, size_t *ret
                         return -ENOMEM;
                 }
                 list_append(&itl->slot->itls, &itl->slot_link);
-                __atomic_add_fetch(&itl->slot->lu->n_itls, 1, __ATOMIC_RELAXED);
+                itl->slot->n_itls++;
+                slot_recall_loans(itl->slot); /* they are others' */
                 n++;
         }
         itls[n++] = (Itl){ .lun = LUN_REPORT_LUNS, .nexus = nexus };

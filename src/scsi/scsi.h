@@ -80,6 +80,9 @@ typedef struct TaskOps {
         /* The task was aborted: no response is due unless with_status (TAS=1: TASK ABORTED is in
          * status). The transport forgets its data transfers and calls task_release(). */
         void (*aborted)(Task *task, bool with_status);
+        /* After complete(): the store wants back what it lent. What was at `from` is at in_iov now;
+         * n_in_iov is 0: there is no memory for it, and the transport has to break off. */
+        void (*recalled)(Task *task, const uint8_t *from);
 } TaskOps;
 
 typedef enum TaskState {
@@ -106,9 +109,7 @@ struct Task {
         bool reads, writes;      /* what the initiator said it expects */
         uint32_t in_expected;    /* bytes it will take */
         uint32_t out_expected;   /* bytes it will send */
-        /* It can send, and need not look at, Data-In that may still change: */
-        bool takes_memory; /* in_iov is the store's memory */
-        bool takes_file;   /* loan is set instead of in_iov */
+        bool takes_memory; /* it need not look at Data-In: that may be a loan, and still change */
 
         /* Results, valid in complete(): */
         ScsiStatus status;
@@ -116,8 +117,8 @@ struct Task {
         uint8_t sense[SENSE_MAX];
         struct iovec in_iov[2]; /* Data-In, at most in_expected bytes, in task's buffers */
         unsigned n_in_iov;
-        uint32_t in_length;  /* bytes in in_iov, or in loan */
-        StoreLoan loan;      /* takes_file, and n_in_iov is 0: where they are */
+        uint32_t in_length;  /* bytes in in_iov */
+        StoreLoan loan;      /* memory is not NULL: in_iov is it */
         uint64_t in_wanted;  /* what the command had, cut or not: residual (RFC 7143 11.4.5) */
         uint64_t out_wanted; /* what the command takes: residual */
 
@@ -131,7 +132,7 @@ struct Task {
         TaskState state;
         uint64_t since;         /* ns: the batch it came with */
         TimeHistogram *latency; /* complete: where its time is to be counted, in slot; or NULL */
-        List slot_link;         /* in its slot's or worker's list */
+        List slot_link;         /* in its slot's list: of tasks, of what waits, or of loans */
         List nexus_link;
         const struct ScsiOp *op;
         LuSlot *slot; /* NULL: no unit at that LUN, or the controller */

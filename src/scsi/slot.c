@@ -19,6 +19,7 @@ static LuCounters *slot_counters(ScsiWorker *w, LogicalUnit *lu)
 
 static void timer_fires(LoopTimer *timer);
 static void run_kick(LoopTask *task);
+static void slot_kick(LuSlot *slot);
 static void join_done(CoordOp *op);
 static void order_end(Task *task); /* idempotent */
 static void slot_establish(LuSlot *slot, UnitAttention ua, uint64_t except);
@@ -40,6 +41,7 @@ LuSlot *slot_get(ScsiWorker *w, LogicalUnit *lu)
         slot->refs = 2; /* the caller's, and membership's until it has joined */
         list_init(&slot->tasks);
         list_init(&slot->waiting);
+        list_init(&slot->loans);
         list_init(&slot->itls);
         slot->timer = (LoopTimer){ .fire = timer_fires };
         slot->kick = (LoopTask){ .run = run_kick };
@@ -51,8 +53,11 @@ LuSlot *slot_get(ScsiWorker *w, LogicalUnit *lu)
         return slot;
 }
 
+/* Not before all others know: they may have lent what our nexuses are going to write. */
 static void join_done(CoordOp *op)
 {
+        op->slot->joined = true;
+        slot_kick(op->slot);
         slot_unref(op->slot);
 }
 
@@ -189,7 +194,7 @@ bool slot_may_enter(const LuSlot *slot, const Task *task)
         if (!slot->joined || slot->closed || slot->need_ghosts > slot->state.ghosts_version)
                 return false;
         if (task->attribute == TASK_ORDERED)
-                return task->go && slot->n_loans == 0;
+                return task->go;
         if (task->attribute == TASK_HEAD_OF_QUEUE)
                 return true;
         if (slot->barrier && task->seq > slot->barrier_seq)
@@ -317,6 +322,7 @@ static void order_end(Task *task)
 
 static void raise_barrier(LuSlot *slot)
 {
+        slot_recall_loans(slot);
         slot->barrier = true;
         slot->barrier_seq = slot->seq;
         /* an ordered task of our own that waits is newer, and so is what came after it */
@@ -385,6 +391,7 @@ static void give_up(LuSlot *slot, const CoordOp *op, Task *task)
 static void close_gate(LuSlot *slot, const CoordOp *op)
 {
         slot->closed = true;
+        slot_recall_loans(slot);
         LIST_FOREACH_SAFE (task, &slot->tasks, Task, slot_link)
                 give_up(slot, op, task);
         LIST_FOREACH_SAFE (task, &slot->waiting, Task, slot_link)
@@ -404,7 +411,8 @@ static void open_gate(LuSlot *slot, const CoordOp *op)
                 slot->need_ghosts = 0; /* another board */
         }
         lu_state_copy(&slot->state, state);
-        slot->joined = true;
+        if (!state->alone)
+                slot_recall_loans(slot);
         slot->closed = false;
         if (op->ua != UA_NONE)
                 slot_establish(slot, op->ua, op->ua_except);
@@ -415,7 +423,7 @@ static void open_gate(LuSlot *slot, const CoordOp *op)
                 raise_barrier(slot);
         else if (op->kind == &coord_order_end)
                 lift_barrier(slot);
-        else if (op->kind == &coord_join && op->flag) {
+        else if (op->kind == &coord_join && op->slot == slot && op->flag) {
                 slot->barrier = true;
                 slot->barrier_seq = 0;
         }

@@ -332,6 +332,8 @@ void task_finish(Task *task)
         leave(task);
         if (LIKELY(task->op && task->slot))
                 count(task, task->slot);
+        if (UNLIKELY(task->lender))
+                task_loan_begin(task);
         task->state = TASK_COMPLETE;
         task->ops->complete(task);
 }
@@ -366,7 +368,8 @@ static void take_time(Task *task)
 void task_release(Task *task)
 {
         trace_command_done(task);
-        task_loan_end(task);
+        if (task->lender)
+                task_loan_end(task);
         if (task->latency)
                 take_time(task);
         task->buffer = drop_buffer(task, task->buffer);

@@ -36,9 +36,12 @@ static void run(Tmf *tmf, LuSlot *slot, const CoordKind *kind, UnitAttention ua)
         coord_submit(op, slot->lu, tmf->nexus->worker->loop);
 }
 
-/* Waits until every slot of the unit knows the ghosts that the nexus' tasks have just become. */
+/* Nothing of what the nexus had there is under way any more. Waits until every slot of the unit
+ * knows the ghosts that its tasks have just become. */
 static void settle(Tmf *tmf, LuSlot *slot)
 {
+        if (slot)
+                slot_recall_loans(slot);
         if (slot && slot->need_ghosts > slot->state.ghosts_version)
                 run(tmf, slot, &coord_ghosts, UA_NONE);
 }

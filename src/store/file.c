@@ -343,6 +343,7 @@ void file_free(Store *s)
 {
         FileStore *fs = (FileStore *)s;
 
+        file_unmap(fs);
         fs->fd = safe_close(fs->fd);
         free(fs->path);
         store_done(s);
@@ -380,6 +381,8 @@ int file_open(const StoreSpec *spec, const StoreOps *ops, bool direct, Store **r
                 file_free(&fs->store);
                 return r;
         }
+        if (ops->lend)
+                file_map(fs, fs->store.caps.size, false);
         store_ready(&fs->store);
         *ret = &fs->store;
         return 0;
@@ -496,6 +499,7 @@ static void try_writing(FileStore *fs, const StoreSpec *spec, const struct stat 
 int file_refresh(Store *s, const StoreSpec *spec, StoreError *reterr)
 {
         FileStore *fs = (FileStore *)s;
+        bool replaced = false;
         struct stat st;
         uint64_t size;
         int r;
@@ -510,6 +514,7 @@ int file_refresh(Store *s, const StoreSpec *spec, StoreError *reterr)
                 r = reopen(fs, spec, reterr);
                 if (r < 0)
                         return r;
+                replaced = true;
                 if (fstat(fs->fd, &st) < 0)
                         return store_error(reterr, -ENODEV, "%s: %s", spec->path, strerror(errno));
         }
@@ -517,6 +522,8 @@ int file_refresh(Store *s, const StoreSpec *spec, StoreError *reterr)
         if (r < 0)
                 return store_error(reterr, -ENODEV, "%s: cannot read its size: %s", spec->path,
                                    strerror(-r));
+        if (s->ops->lend)
+                file_map(fs, size, replaced);
         store_set_size(s, size);
         if (fs->block_device) {
                 if (!spec->readonly && device_is_readonly(fs->fd, &st))

@@ -160,22 +160,12 @@ static bool rdwr_submit(StoreChannel *ch, StoreIo *io)
         return false;
 }
 
-static bool rdwr_lend(Store *s, uint64_t offset, uint64_t length, StoreLoan *ret)
-{
-        FileStore *fs = (FileStore *)s;
-
-        if (!flag(&fs->memory) || fs->direct)
-                return false;
-        *ret = (StoreLoan){ .fd = fs->fd, .offset = offset };
-        return true;
-}
-
 static const StoreOps rdwr_ops = {
         .attach = rdwr_attach,
         .detach = rdwr_detach,
         .submit = rdwr_submit,
         .cancel = file_cancel,
-        .lend = rdwr_lend,
+        .lend = file_lend,
         .refresh = file_refresh,
         .free = file_free,
 };

@@ -166,11 +166,11 @@ bool store_submit(StoreChannel *ch, StoreRequest *req);
 void store_cancel(StoreRequest *req);
 
 /* Bytes that can be sent from where the store has them. They are what it has when they are sent,
- * not when they were lent. */
+ * not when they were lent. Only system calls look at memory (EFAULT: they are gone), which copy it;
+ * everybody else calls store_loan_read(). */
 typedef struct StoreLoan {
-        const uint8_t
-                *memory; /* NULL: they are in a file, which sendfile(2) reads without waiting */
-        int fd;          /* the store's */
+        const uint8_t *memory;
+        int fd;          /* of the file that is mapped there, or -1 */
         uint64_t offset; /* in fd */
 } StoreLoan;
 

@@ -246,7 +246,7 @@ int store_loan_read(const StoreLoan *loan, uint64_t skip, void *buf, size_t n)
 {
         ssize_t k;
 
-        if (loan->memory) {
+        if (loan->fd < 0) {
                 memcpy(buf, loan->memory + skip, n);
                 return 0;
         }

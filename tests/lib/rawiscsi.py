@@ -33,8 +33,14 @@ def bhs(opcode, flags=FINAL, lun=0, itt=0, data_length=0, ahs_words=0, rest=b"",
 
 
 class Raw:
-    def __init__(self, port, initiator="iqn.2026-01.org.example:raw", target=None, timeout=5):
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+    def __init__(self, port, initiator="iqn.2026-01.org.example:raw", target=None, timeout=5,
+                 window=None):
+        """window: bytes that the kernel takes for us while we do not read."""
+        self.sock = socket.socket()
+        self.sock.settimeout(timeout)
+        if window:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        self.sock.connect(("127.0.0.1", port))
         self.initiator, self.target = initiator, target
         self.cmdsn, self.statsn, self.itt = 1, 0, 0x10
         self.keys = {}

@@ -8,8 +8,8 @@
  *   Q     the answer is "bye", and the connection is over
  *   V     10,000 events
  *   M     names a megabyte to be sent at once
- *   F     "f", and FAKE_FILE bytes of a file, each the low byte of its offset / 4096
- *   S     "s", and a file that is shorter than it was said to be */
+ *   S     "s", and FAKE_FILE bytes of a file, each the low byte of its offset / 4096, that is only
+ *         half as long by then */
 
 #define FAKE_EVENTS 10000
 #define FAKE_QUEUE_MAX (64 * 1024) /* bytes to be sent, from which on nothing is read */

@@ -105,9 +105,13 @@ static void do_read(Task *task)
         n = min_u32(n, task->in_expected);
         n -= min_u32(n, fake.short_by);
         task->in_length = n;
-        if (fake.lend_fd > 0 && task->takes_file)
-                task->loan = (StoreLoan){ .fd = fake.lend_fd, .offset = lba * UINT64_C(512) };
-        else if (n > 0) {
+        if (fake.lent.memory && task->takes_memory) {
+                uint64_t at = lba * UINT64_C(512);
+
+                task->loan = (StoreLoan){ fake.lent.memory + at, fake.lent.fd, at };
+                task->in_iov[0] = (struct iovec){ (void *)task->loan.memory, n };
+                task->n_in_iov = 1;
+        } else if (n > 0) {
                 task->in_buffer = buffer_new(fake.buffers, n);
                 g_assert_nonnull(task->in_buffer);
                 memcpy(task->in_buffer->data, fake.disk + lba * 512, n);
@@ -201,6 +205,23 @@ void task_release(Task *task)
         forget(task);
         fake.n_released++;
         fake.n_live--;
+}
+
+void fake_recall(Task *task, bool copied)
+{
+        const uint8_t *from = task->loan.memory;
+
+        g_assert_cmpint(task->state, ==, TASK_COMPLETE);
+        g_assert_nonnull(from);
+        task->n_in_iov = copied;
+        if (copied) {
+                task->in_buffer = buffer_new(fake.buffers, task->in_length);
+                g_assert_nonnull(task->in_buffer);
+                memcpy(task->in_buffer->data, from, task->in_length);
+                task->in_iov[0].iov_base = task->in_buffer->data;
+        }
+        task->loan.memory = NULL;
+        task->ops->recalled(task, from);
 }
 
 static void abort_task(Task *task)

@@ -14,10 +14,10 @@ typedef struct FakeScsi {
         Budget budget;
         Loop *loop;
         uint8_t *disk;
-        int lend_fd;   /* a file like disk, from which READ is sent if the transport can; or 0 */
-        bool hold;     /* tasks stay where they are: complete by fake_run() */
-        bool gate;     /* writes do not ask for their data: until fake_run() */
-        bool hold_tmf; /* done() comes by fake_run() */
+        StoreLoan lent; /* memory like disk, from which READ is sent if the transport can */
+        bool hold;      /* tasks stay where they are: complete by fake_run() */
+        bool gate;      /* writes do not ask for their data: until fake_run() */
+        bool hold_tmf;  /* done() comes by fake_run() */
         bool fail_open;
         bool tas;          /* aborted tasks answer TASK ABORTED */
         uint32_t short_by; /* READ sends that many bytes fewer, CHECK CONDITION */
@@ -42,3 +42,5 @@ void fake_init(Loop *loop);
 void fake_done(void);
 /* Everything that is held goes on. */
 void fake_run(void);
+/* What task sends is no longer lent; copied: there is memory for that. */
+void fake_recall(Task *task, bool copied);

@@ -167,25 +167,36 @@ static void test_no_copy(void)
         world_done(&w);
 }
 
-/* ---- Data-In from a file ------------------------------------------------------------------- */
+/* ---- Data-In that is lent ------------------------------------------------------------------ */
+
+#define LENT (FAKE_BLOCKS * 512)
 
 /* The device server lends a file whose bytes are not those of its buffers. */
-static Peer *peer_with_file(World *w, const char *keys)
+static Peer *peer_with_loans(World *w, const char *keys)
 {
-        Peer *p;
+        uint8_t *p;
+        Peer *peer;
+        int fd;
 
         logged_in(w);
-        fake.lend_fd = memfd_create("disk", MFD_CLOEXEC);
-        for (unsigned i = 0; i < FAKE_BLOCKS / 2; i++) {
-                uint8_t page[1024];
+        fd = memfd_create("disk", MFD_CLOEXEC);
+        g_assert_cmpint(ftruncate(fd, LENT), ==, 0);
+        p = mmap(NULL, LENT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        g_assert_true(p != MAP_FAILED);
+        for (unsigned i = 0; i < LENT; i++)
+                p[i] = (uint8_t)(i / 1024 % 251);
+        fake.lent = (StoreLoan){ .memory = p, .fd = fd };
+        peer = peer_new(w, PEER_TCP);
+        peer_login(peer, keys);
+        return peer;
+}
 
-                memset(page, (int)(i % 251), sizeof(page));
-                g_assert_cmpint(write(fake.lend_fd, page, sizeof(page)), ==, sizeof(page));
-        }
-        p = peer_new(w, PEER_TCP);
-        conn_take_files(p->conn);
-        peer_login(p, keys);
-        return p;
+static void end_loans(World *w)
+{
+        (void)munmap((void *)fake.lent.memory, LENT);
+        (void)close(fake.lent.fd);
+        fake.lent.memory = NULL;
+        world_done(w);
 }
 
 static void read_megabyte(Peer *p, Result *ret)
@@ -198,75 +209,129 @@ static void read_megabyte(Peer *p, Result *ret)
         g_assert_cmpuint(ret->length, ==, MIB);
 }
 
-static void test_file(void)
+static void check_lent(const uint8_t *data, unsigned first_block, size_t n)
+{
+        for (unsigned k = 0; k < n; k++)
+                if (data[k] != (first_block / 2 + k / 1024) % 251)
+                        g_error("byte %u is %u", k, data[k]);
+}
+
+static void test_lent(void)
 {
         static const size_t chunks[] = { 0, 13, 48, 65536, 100003 };
 
         for (size_t i = 0; i < G_N_ELEMENTS(chunks); i++) {
                 World w;
-                Peer *p = peer_with_file(&w, "MaxRecvDataSegmentLength=70000");
+                Peer *p = peer_with_loans(&w, "MaxRecvDataSegmentLength=70000");
                 _result_ Result r = { 0 };
 
                 p->chunk = chunks[i];
                 read_megabyte(p, &r);
-                for (unsigned k = 0; k < MIB; k++)
-                        if (r.data[k] != (k / 1024 + 1) % 251)
-                                g_error("chunk %zu: byte %u is %u", chunks[i], k, r.data[k]);
+                check_lent(r.data, 2, r.length);
                 g_assert_cmpuint(framer_of(p->conn)->queued, ==, 0);
-                (void)close(fake.lend_fd);
-                world_done(&w);
+                end_loans(&w);
         }
 }
 
-/* Not with digests, which must be those of the bytes that follow; not in small pieces. */
-static void test_no_file(void)
-{
-        static const char *const keys[] = { "DataDigest=CRC32C|MaxRecvDataSegmentLength=70000",
-                                            "MaxRecvDataSegmentLength=8192" };
-
-        for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
-                World w;
-                Peer *p = peer_with_file(&w, keys[i]);
-                _result_ Result r = { 0 };
-
-                p->data_digest = i == 0;
-                read_megabyte(p, &r);
-                g_assert_cmpmem(r.data, (int)r.length, fake.disk + 1024, r.length);
-                (void)close(fake.lend_fd);
-                world_done(&w);
-        }
-}
-
-/* The session ends with half of it sent: the rest of the PDU comes all the same. */
-static void test_end_inside_file(void)
+/* Not with digests, which must be those of the bytes that follow. */
+static void test_not_lent(void)
 {
         World w;
-        Peer *p = peer_with_file(&w, "MaxRecvDataSegmentLength=262144");
+        Peer *p = peer_with_loans(&w, "DataDigest=CRC32C");
+        _result_ Result r = { 0 };
+
+        p->data_digest = true;
+        read_megabyte(p, &r);
+        g_assert_cmpmem(r.data, (int)r.length, fake.disk + 1024, r.length);
+        end_loans(&w);
+}
+
+/* Two reads of 128 KiB from block 0, of whose first PDU n bytes are on the wire. */
+static void read_in_part(Peer *p, size_t n)
+{
         uint8_t bhs[BHS_SIZE];
-        struct iovec iov[8];
-        _pdu_ Pdu pdu = { 0 };
-        ConnFile file;
+        struct iovec iov[16];
+        size_t n_iov;
 
         p->deaf = true;
         for (unsigned i = 0; i < 2; i++) {
                 command_bhs(p, bhs, 0xc0, 0x28, 0, 256, 131072);
                 peer_send(p, bhs, NULL, 0, NULL, 0);
         }
-        g_assert_cmpuint(conn_out(p->conn, iov, 8), ==, 1);
-        file = conn_out_file(p->conn);
-        g_assert_cmpuint(file.length, ==, 131072);
-        g_byte_array_append(p->in, iov[0].iov_base, (guint)iov[0].iov_len);
-        conn_sent(p->conn, iov[0].iov_len);
+        n_iov = conn_out(p->conn, iov, 16);
+        g_assert_cmpuint(n_iov, ==, 4);
+        g_assert_true(iov[1].iov_base == fake.lent.memory);
+        g_byte_array_append(p->in, iov[0].iov_base, BHS_SIZE);
+        g_byte_array_append(p->in, iov[1].iov_base, (guint)(n - BHS_SIZE));
+        conn_sent(p->conn, n);
+        p->deaf = false;
+}
+
+/* The session ends with half of it sent: the rest of the PDU comes all the same. The file may be
+ * gone: nobody but the kernel looks at it. */
+static void test_end_inside_lent(void)
+{
+        World w;
+        Peer *p = peer_with_loans(&w, "MaxRecvDataSegmentLength=262144");
+        _pdu_ Pdu pdu = { 0 };
+
+        read_in_part(p, 50000);
+        p->deaf = true;
         iscsi_worker_end_session(w.workers[0], p->conn->session->info.id, "test");
         p->deaf = false;
-        (void)ftruncate(fake.lend_fd, 0);
+        (void)ftruncate(fake.lent.fd, 0);
         peer_expect(p, OP_DATA_IN, &pdu);
         g_assert_cmpuint(pdu.length, ==, 131072);
-        for (unsigned k = 0; k < pdu.length; k++)
-                if (pdu.data[k] != k / 1024)
-                        g_error("byte %u is %u", k, pdu.data[k]);
-        (void)close(fake.lend_fd);
-        world_done(&w);
+        check_lent(pdu.data, 0, pdu.length);
+        end_loans(&w);
+}
+
+/* What is recalled in the middle goes on from the copy, to the byte, whatever becomes of the file.
+ */
+static void test_recalled(void)
+{
+        static const size_t sent[] = { BHS_SIZE, 50000, BHS_SIZE + 131072 };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(sent); i++) {
+                World w;
+                Peer *p = peer_with_loans(&w, "MaxRecvDataSegmentLength=131072");
+                Command *cmds[2];
+
+                read_in_part(p, sent[i]);
+                cmds[0] = command_find(p->conn, p->itt - 1);
+                cmds[1] = command_find(p->conn, p->itt);
+                for (unsigned k = 0; k < 2; k++)
+                        if (cmds[k])
+                                fake_recall(&cmds[k]->task, true);
+                memset((void *)fake.lent.memory, 0xee, LENT);
+                for (unsigned k = 2; k-- > 0;) {
+                        _result_ Result r = { 0 };
+
+                        g_assert_true(peer_result(p, p->itt - k, &r));
+                        g_assert_cmpuint(r.length, ==, 131072);
+                        check_lent(r.data, 0, r.length);
+                }
+                g_assert_cmpuint(framer_of(p->conn)->queued, ==, 0);
+                end_loans(&w);
+        }
+}
+
+/* No memory for the copy: the stream cannot go on, and nothing else is sent in place of it. */
+static void test_recalled_in_vain(void)
+{
+        World w;
+        Peer *p = peer_with_loans(&w, "MaxRecvDataSegmentLength=131072");
+
+        read_in_part(p, 50000);
+        p->deaf = true;
+        fake_recall(&command_find(p->conn, p->itt)->task, false);
+        p->deaf = false;
+        g_assert_false(conn_finished(p->conn)); /* not from inside of the device server */
+        peer_run(p);
+        g_assert_true(conn_finished(p->conn));
+        g_assert_cmpuint(p->in->len, ==, 50000);
+        g_assert_cmpuint(fake.n_live, ==, 0);
+        end_loans(&w);
 }
 
 /* ---- aborts ------------------------------------------------------------------------------- */
@@ -544,9 +609,11 @@ int main(int argc, char **argv)
         g_test_add_func("/iscsi/data/chunks", test_chunks);
         g_test_add_func("/iscsi/data/data-in", test_data_in);
         g_test_add_func("/iscsi/data/no-copy", test_no_copy);
-        g_test_add_func("/iscsi/data/file", test_file);
-        g_test_add_func("/iscsi/data/no-file", test_no_file);
-        g_test_add_func("/iscsi/data/end-inside-file", test_end_inside_file);
+        g_test_add_func("/iscsi/data/lent", test_lent);
+        g_test_add_func("/iscsi/data/not-lent", test_not_lent);
+        g_test_add_func("/iscsi/data/end-inside-lent", test_end_inside_lent);
+        g_test_add_func("/iscsi/data/recalled", test_recalled);
+        g_test_add_func("/iscsi/data/recalled-in-vain", test_recalled_in_vain);
         g_test_add_func("/iscsi/data/abort-while-data-comes", test_abort_while_data_comes);
         g_test_add_func("/iscsi/data/abort-inside-payload", test_abort_inside_payload);
         g_test_add_func("/iscsi/data/end-inside-pdu", test_end_inside_pdu);

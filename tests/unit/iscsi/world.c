@@ -360,39 +360,22 @@ static bool push_in(Peer *p)
         return true;
 }
 
-static size_t pull_file(Peer *p, const ConnFile *file, size_t max)
-{
-        size_t n = MIN(file->length, max);
-        g_autofree uint8_t *bytes = g_malloc(n + 1);
-
-        if (n == 0)
-                return 0;
-        g_assert_cmpint(pread(file->fd, bytes, n, (off_t)file->offset), ==, (gssize)n);
-        g_byte_array_append(p->in, bytes, (guint)n);
-        return n;
-}
-
 static bool pull_out(Peer *p)
 {
         struct iovec iov[8];
         size_t n, total = 0, limit = p->chunk ? p->chunk : SIZE_MAX;
-        ConnFile file;
 
         if (p->deaf)
                 return false;
         n = conn_out(p->conn, iov, p->chunk ? 3 : 8);
-        file = conn_out_file(p->conn);
-        if (n == 0 && file.length == 0)
+        if (n == 0)
                 return false;
         for (size_t i = 0; i < n; i++) {
                 size_t m = MIN(iov[i].iov_len, limit - total);
 
                 g_byte_array_append(p->in, iov[i].iov_base, (guint)m);
                 total += m;
-                if (m < iov[i].iov_len)
-                        file.length = 0;
         }
-        total += pull_file(p, &file, limit - total);
         conn_sent(p->conn, total);
         return true;
 }

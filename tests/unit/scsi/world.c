@@ -232,6 +232,7 @@ static void op_complete(Task *task)
         g_assert_cmpuint(n, ==, task->in_length);
         g_assert_cmpuint(n, <=, task->in_expected);
         c->in_length = n;
+        c->lent = task->loan.memory;
         end(c, COMPLETED);
 }
 
@@ -240,7 +241,17 @@ static void op_aborted(Task *task, bool with_status)
         end(CONTAINER_OF(task, Command, task), with_status ? ABORTED_WITH_STATUS : ABORTED);
 }
 
-static const TaskOps ops = { op_get_data, op_complete, op_aborted };
+static void op_recalled(Task *task, const uint8_t *from)
+{
+        Command *c = CONTAINER_OF(task, Command, task);
+
+        g_assert_cmpint(c->outcome, ==, COMPLETED);
+        g_assert_true(c->lent == from);
+        g_assert_null(task->loan.memory);
+        c->recalled = true;
+}
+
+static const TaskOps ops = { op_get_data, op_complete, op_aborted, op_recalled };
 
 Command *command_new(TestNexus *n, uint16_t lun, const uint8_t *cdb, size_t cdb_length)
 {

@@ -47,9 +47,11 @@ struct Command {
         size_t out_size;
         uint8_t in[256 * 1024];
         size_t in_length;
-        bool holds_data;              /* Data-Out stays away until command_send_data() */
-        bool asked;                   /* get_data() was called */
-        bool keeps;                   /* no task_release() until command_let_go() */
+        bool holds_data;     /* Data-Out stays away until command_send_data() */
+        bool asked;          /* get_data() was called */
+        bool keeps;          /* no task_release() until command_let_go() */
+        const uint8_t *lent; /* Data-In was, from there; NULL: it was not */
+        bool recalled;
         void (*over_now)(Command *c); /* from inside complete() and aborted() */
         bool free_when_over;
         void *userdata;

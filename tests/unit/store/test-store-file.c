@@ -4,12 +4,13 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 /* What is particular to files: how opening fails and what it says, what refreshing notices, a file
- * system that is full. Devices: test-store-device.c. */
+ * system that is full, what is lent. Devices: test-store-device.c. */
 
 #define SIZE MIB
 
@@ -257,6 +258,157 @@ static void test_odd_size(void)
         bed_close(&b);
 }
 
+/* ---- loans ---- */
+
+#define LENT (64 * KIB)
+
+/* What a system call finds where the loan is: bytes, or negative errno. */
+static int copy_loan(const StoreLoan *loan, uint8_t *to)
+{
+        int fd = memfd_create("copy", MFD_CLOEXEC), r;
+        ssize_t n = write(fd, loan->memory, LENT);
+
+        r = n < 0 ? -errno : (int)pread(fd, to, (size_t)n, 0);
+        (void)close(fd);
+        return r;
+}
+
+/* The bytes at offset, lent or not, are those of version (0: zeros). */
+static void check_loan(Bed *b, uint64_t offset, bool lent, uint32_t version)
+{
+        g_autofree uint8_t *expected = g_malloc0(LENT), *got = g_malloc(LENT);
+        StoreLoan loan = { 0 };
+
+        if (version)
+                fill(expected, LENT, offset, version);
+        g_assert_cmpint(store_lend(b->ch[0], offset, LENT, &loan), ==, lent);
+        g_assert_cmpuint(store_busy(b->store), ==, lent);
+        if (lent) {
+                g_assert_cmpint(copy_loan(&loan, got), ==, LENT);
+                assert_same(got, expected, LENT);
+                g_assert_cmpint(store_loan_read(&loan, 512, got, LENT - 512), ==, 0);
+                assert_same(got, expected + 512, LENT - 512);
+                store_loan_end(b->ch[0]);
+        }
+        g_assert_cmpint(run(b, STORE_READ, 0, offset, got, LENT), ==, 0);
+        assert_same(got, expected, LENT);
+}
+
+static void write_all(Bed *b, uint64_t from, uint64_t to, uint32_t version)
+{
+        g_autofree uint8_t *buf = g_malloc(LENT);
+
+        for (uint64_t at = from; at < to; at += LENT) {
+                fill(buf, LENT, at, version);
+                g_assert_cmpint(run(b, STORE_WRITE, 0, at, buf, LENT), ==, 0);
+        }
+}
+
+static uint64_t blocks_of(const char *path)
+{
+        struct stat st;
+
+        g_assert_cmpint(stat(path, &st), ==, 0);
+        return (uint64_t)st.st_blocks;
+}
+
+/* A file that is whole is lent, as it is now. One with holes is not: they would be filled by that.
+ */
+static void test_lend(void)
+{
+        static const Kind kind = { "rdwr", { .type = "rdwr" }, PATH_MEMORY };
+        StoreLoan loan;
+        StoreError e;
+        Bed b;
+
+        bed_open(&b, &kind, SIZE, 0, 1);
+        check_loan(&b, 0, false, 0);
+        g_assert_cmpuint(blocks_of(b.path), ==, 0);
+        write_all(&b, 0, SIZE, 1);
+        check_loan(&b, 0, true, 1);
+        check_loan(&b, SIZE - LENT, true, 1);
+        g_assert_false(store_lend(b.ch[0], SIZE - LENT + 512, LENT, &loan));
+        write_all(&b, 0, LENT, 2);
+        check_loan(&b, 0, true, 2);
+        g_assert_cmpint(run(&b, STORE_DISCARD, 0, 0, NULL, LENT), ==, 0);
+        check_loan(&b, 0, false, 0);
+        check_loan(&b, LENT, false, 1);
+        write_all(&b, 0, LENT, 3);
+        check_loan(&b, 0, true, 3);
+        /* longer, and much longer: the same, when there is something */
+        for (unsigned i = 2; i < 10; i += 7) {
+                g_assert_cmpint(truncate(b.path, i * SIZE), ==, 0);
+                g_assert_cmpint(store_refresh(b.store, &b.spec, &e), ==, 1);
+                check_loan(&b, i * SIZE - LENT, false, 0);
+                write_all(&b, SIZE, i * SIZE, i);
+                check_loan(&b, i * SIZE - LENT, true, i);
+        }
+        bed_close(&b);
+}
+
+/* Cut off while it is lent: an error, to who sends and to who copies, and not a signal. */
+static void test_lend_cut_off(void)
+{
+        static const Kind kind = { "rdwr", { .type = "rdwr" }, PATH_MEMORY };
+        g_autofree uint8_t *got = g_malloc(LENT);
+        StoreLoan loan, none;
+        StoreError e;
+        Bed b;
+
+        bed_open(&b, &kind, SIZE, 0, 1);
+        write_all(&b, 0, SIZE, 1);
+        g_assert_true(store_lend(b.ch[0], SIZE / 2, LENT, &loan));
+        g_assert_cmpint(truncate(b.path, SIZE / 2), ==, 0);
+        g_assert_cmpint(copy_loan(&loan, got), ==, -EFAULT);
+        g_assert_cmpint(store_loan_read(&loan, 0, got, LENT), ==, -ERANGE);
+        g_assert_false(store_lend(b.ch[0], SIZE / 2, LENT, &none)); /* before it is noticed */
+        store_loan_end(b.ch[0]);
+        g_assert_cmpint(store_refresh(b.store, &b.spec, &e), ==, 1);
+        check_loan(&b, 0, true, 1);
+        bed_close(&b);
+}
+
+/* Another file under the same path: what the old one had is let go of, and never sent again. */
+static void test_lend_replaced(void)
+{
+        static const Kind kind = { "rdwr", { .type = "rdwr" }, PATH_MEMORY };
+        g_autofree char *other = make_file(PATH_MEMORY, SIZE);
+        g_autofree uint8_t *got = g_malloc(LENT);
+        StoreLoan loan;
+        StoreError e;
+        Bed b;
+
+        bed_open(&b, &kind, SIZE, 0, 1);
+        write_all(&b, 0, SIZE, 1);
+        g_assert_true(store_lend(b.ch[0], 0, LENT, &loan));
+        g_assert_cmpint(rename(other, b.path), ==, 0);
+        g_assert_cmpint(store_refresh(b.store, &b.spec, &e), ==, -ENODEV); /* it is lent */
+        store_loan_end(b.ch[0]);
+        g_assert_cmpint(store_refresh(b.store, &b.spec, &e), ==, 1);
+        g_assert_cmpint(copy_loan(&loan, got), ==, -EFAULT);
+        check_loan(&b, 0, false, 0);
+        write_all(&b, 0, SIZE, 2);
+        check_loan(&b, 0, true, 2);
+        bed_close(&b);
+}
+
+static void test_lend_not(void)
+{
+        static const Kind rows[] = {
+                { "rdwr-disk", { .type = "rdwr" }, PATH_DISK },
+                { "aio", { .type = "aio" }, PATH_DISK },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+                Bed b;
+
+                bed_open(&b, &rows[i], SIZE, 0, i);
+                write_all(&b, 0, SIZE, 1);
+                check_loan(&b, 0, false, 1);
+                bed_close(&b);
+        }
+}
+
 /* ---- no space ---- */
 
 /* A cache that cannot be written out keeps what it has: the flush fails until there is room. */
@@ -346,6 +498,10 @@ int main(int argc, char **argv)
         g_test_add_func("/store/file/identity", test_identity);
         g_test_add_func("/store/file/refresh", test_refresh);
         g_test_add_func("/store/file/odd-size", test_odd_size);
+        g_test_add_func("/store/file/lend", test_lend);
+        g_test_add_func("/store/file/lend-cut-off", test_lend_cut_off);
+        g_test_add_func("/store/file/lend-replaced", test_lend_replaced);
+        g_test_add_func("/store/file/lend-not", test_lend_not);
         g_test_add_data_func("/store/file/no-space", &rdwr, test_no_space);
         g_test_add_data_func("/store/file/no-space-cached", &cached, test_no_space);
         return g_test_run();
