@@ -246,8 +246,12 @@ static int edit_apply(Desired *d, void *userdata, BusError *e)
                 (void)g_hash_table_remove(d->targets, name);
         g_hash_table_iter_init(&iter, a->wanted->targets);
         while (g_hash_table_iter_next(&iter, NULL, &t)) {
-                TargetSpec *copy = target_spec_dup(t);
+                const TargetSpec *before = g_hash_table_lookup(d->targets, ((TargetSpec *)t)->name);
+                TargetSpec *copy;
 
+                if (before && target_spec_equal(before, t))
+                        continue; /* it is kept where it was */
+                copy = target_spec_dup(t);
                 copy->replace = false; /* there is nothing beside it */
                 copy->administrator = (Origin){ 0 };
                 desired_put(d, copy);
@@ -354,7 +358,7 @@ void run_apply(Call *call)
         add_names(names, call->apply->wanted->targets);
         add_names(names, call->apply->masked);
         g_ptr_array_add(names, NULL);
-        call->options.detailed = true;
+        call->options.detailed = call->options.located = true;
         manager_edit(call->server->manager, &caller, &call->options,
                      call->apply->prune ? NULL : (const char *const *)names->pdata, edit_apply,
                      done_apply, call, NULL);

@@ -65,6 +65,7 @@ typedef struct EditOptions {
         bool force;     /* also drop sessions; override what /etc defines */
         bool dry_run;   /* verify and report the difference, change nothing */
         bool detailed;  /* EditResult.details */
+        bool located;   /* errors tell file and line: it stands in a text of the caller's */
         bool transient; /* what is made is written to no file */
         bool internal;  /* of our own: done also while a change waits to be confirmed */
         bool absent; /* a backing store that is not there makes a LUN that is not ready, no error */

@@ -40,6 +40,8 @@ Problem *problem_new(ProblemLevel level, Origin at, const char *target, const ch
                      const char *text);
 /* "FILE:LINE: TARGET: directive: text", newly allocated. */
 char *problem_format(const Problem *p);
+/* "FILE:LINE" or "an earlier change": newly allocated, for use within a text. */
+char *origin_format(Origin at);
 
 /* Parameters of iSCSI sessions are checked by whoever knows them (iscsi_params_set() in the daemon,
  * a copy of nothing in the client): returns 0 or negative errno with a sentence. NULL: names are

@@ -13,6 +13,3 @@ void problem_error(GPtrArray *problems, Origin at, const char *target, const cha
 void problem_warning(GPtrArray *problems, Origin at, const char *target, const char *directive,
                      const char *format, ...) _printf_(5, 6);
 GPtrArray *problems_new(void);
-
-/* "FILE:LINE" or "an earlier change": newly allocated, for use within a text. */
-char *origin_format(Origin at);

@@ -9,6 +9,7 @@
 #include "ctl/verb-list.h"
 
 #define STATUS_MAX_SESSIONS 10 /* of one target; "sessions" shows them all */
+#define STATUS_MAX_CHANGES 10  /* that wait to be confirmed; "show" shows them all */
 
 static void heading(Ctl *c, GString *s, const char *state, const char *text)
 {
@@ -227,9 +228,14 @@ static void format_unconfirmed(Ctl *c, GString *s, const json_t *manager)
               "a change by %s, taken back in %" G_GINT64_FORMAT " s (tgtctl confirm)",
               json_text(manager, "ConfirmBy"), MAX(left, 0));
         json_array_foreach (changes, i, change) {
+                if (i == STATUS_MAX_CHANGES)
+                        break;
                 field(c, s, label, COLOR_NONE, "%s", json_string_value(change));
                 label = "";
         }
+        if (json_array_size(changes) > STATUS_MAX_CHANGES)
+                field(c, s, label, COLOR_NONE, "and %zu more (tgtctl show)",
+                      json_array_size(changes) - STATUS_MAX_CHANGES);
 }
 
 /* What is not as it is after a start. */

@@ -24,15 +24,16 @@ int edit_fail(Edit *e, const char *name, const char *format, ...)
 }
 
 /* The first error among the problems from n on is that of e. */
-static int edit_fail_by_problem(Edit *e, guint n)
+static int edit_fail_by_problems(Edit *e, guint n)
 {
         for (guint i = n; i < e->result.problems->len; i++) {
                 const Problem *p = g_ptr_array_index(e->result.problems, i);
 
                 if (p->level == PROBLEM_ERROR)
-                        return edit_fail(e, ERROR_INVALID, "%s%s%s",
-                                         p->directive ? p->directive : "", p->directive ? ": " : "",
-                                         p->text);
+                        return edit_fail_by_problem(
+                                e, ERROR_INVALID,
+                                problem_new(p->level, p->at, e->options.located ? p->target : NULL,
+                                            p->directive, p->text));
         }
         return edit_fail(e, ERROR_INVALID, "The change is not valid");
 }
@@ -40,6 +41,17 @@ static int edit_fail_by_problem(Edit *e, guint n)
 void edit_problem(Edit *e, Problem *p)
 {
         g_ptr_array_add(e->result.problems, p);
+}
+
+int edit_fail_by_problem(Edit *e, const char *name, Problem *p)
+{
+        g_autofree char *text = NULL;
+
+        if (!e->options.located)
+                p->at = (Origin){ 0 };
+        text = problem_format(p);
+        problem_free(p);
+        return edit_fail(e, name, "%s", text);
 }
 
 /* ---- begin and end --------------------------------------------------------------------------- */
@@ -284,7 +296,7 @@ static int check_targets(Edit *e, Desired *after)
                 if (spec)
                         good &= config_verify_target(spec, e->result.problems);
         }
-        return good ? 0 : edit_fail_by_problem(e, n);
+        return good ? 0 : edit_fail_by_problems(e, n);
 }
 
 int edit_make_on(Edit *e, Desired *after)
@@ -337,7 +349,7 @@ static int edit_verify(Edit *e)
         while (!e->targets && g_hash_table_iter_next(&iter, NULL, &spec))
                 good &= config_verify_target(spec, e->result.problems);
         good &= config_verify(e->after, NULL, e->result.problems);
-        return good ? 0 : edit_fail_by_problem(e, n);
+        return good ? 0 : edit_fail_by_problems(e, n);
 }
 
 static void edit_revert(Edit *e, GHashTable *refused)
@@ -440,58 +452,6 @@ static bool edit_open_stores(Edit *e)
         e->deadline.fire = on_deadline;
         loop_timer_in(e->manager->loop, &e->deadline, e->manager->settle_ns);
         return true;
-}
-
-/* What u's settings will be when e is done. */
-static const LunSpec *spec_after(const Edit *e, const Unit *u)
-{
-        const LunSpec *spec = u->spec;
-
-        for (guint i = 0; i < e->updates->len; i++) {
-                const UnitUpdate *update = &g_array_index(e->updates, UnitUpdate, i);
-
-                if (update->unit == u)
-                        spec = update->spec;
-        }
-        return spec;
-}
-
-/* Two names of one thing agreed with what was; do they with what will be? */
-static void edit_check_alias(const Edit *e, Unit *u)
-{
-        const LunSpec *real;
-
-        if (!u->alias)
-                return;
-        real = spec_after(e, u->alias);
-        if (!lun_specs_agree(u->spec, real))
-                unit_contradicts(u, u->alias, real);
-}
-
-/* A person who names a file that cannot be served wants to hear so; a configuration that does keeps
- * its LUN, not ready until the file is there. */
-static int edit_check_stores(Edit *e)
-{
-        GHashTableIter iter;
-        gpointer value;
-
-        g_hash_table_iter_init(&iter, e->candidates);
-        while (g_hash_table_iter_next(&iter, NULL, &value)) {
-                Unit *u = value;
-
-                edit_check_alias(e, u);
-                if (u->state != UNIT_AWAY)
-                        continue;
-                if (e->kind == EDIT_CHANGE && !e->options.force && !e->options.absent)
-                        return edit_fail(e, ERROR_BACKING_STORE,
-                                         "%s (use force to add it all the same)", u->reason);
-                if (u->refused) {
-                        edit_problem(e, problem_new(PROBLEM_ERROR, u->spec->at, NULL,
-                                                    "backing-store", u->reason));
-                        u->journaled = true; /* as that */
-                }
-        }
-        return 0;
 }
 
 /* ---- writing down ---------------------------------------------------------------------------- */

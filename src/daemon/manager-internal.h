@@ -391,6 +391,7 @@ void edit_add_change(Edit *e, const Change *c);
 void edit_unit_settled(Edit *e, Unit *u);
 /* Sets the error of e's result; returns -1. The first one stays. */
 int edit_fail(Edit *e, const char *name, const char *format, ...) _printf_(3, 4);
+int edit_fail_by_problem(Edit *e, const char *name, Problem *p); /* takes p */
 void edits_init(Manager *m);
 /* What waits, and what waits for stores, is answered with an error. */
 void edits_cancel(Manager *m);
@@ -428,6 +429,9 @@ void edit_journal(Edit *e);
  * (-1, with its error); at start and reload the name goes to refused, with a problem, and 0. */
 int edit_plan(Edit *e, GHashTable *refused);
 void edit_plan_clear(Edit *e);
+/* Once the candidates have settled: -1, with e's error, if a store that a person names is not
+ * there. */
+int edit_check_stores(Edit *e);
 
 /* ---- manager-persist.c ----------------------------------------------------------------------- */
 

@@ -59,6 +59,7 @@ static int plan_target_file(Edit *e, const TargetSpec *before, TargetSpec *after
                 if (before)
                         after->administrator = before->administrator;
                 after->persistence = e->options.runtime ? TARGET_RUNTIME : TARGET_SAVED;
+                after->at = (Origin){ 0 }; /* a text that was applied is no file that defines it */
                 add_save(e, dir, after, false);
         } else if (before->administrator.file ||
                    (e->options.runtime && is_saved(paths->var, before->name)))

@@ -245,13 +245,14 @@ static void look_work(LoopJob *job)
 
 void unit_contradicts(Unit *u, Unit *other, const LunSpec *said)
 {
+        g_autofree char *where = origin_format(said->at);
+
         unit_leave_alias(u);
         u->refused = true;
         unit_set_state(u, UNIT_AWAY,
-                       "%s is the same as %s (%s:%u), which is configured differently; one disk "
+                       "%s is the same as %s (%s), which is configured differently; one disk "
                        "has one configuration",
-                       unit_name(u), unit_name(other), said->at.file ? said->at.file : "-",
-                       said->at.line);
+                       unit_name(u), unit_name(other), where);
         if (u->listed)
                 unit_journal_away(u);
         retry_later(u);

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#define AWAY_MAX 50 /* stores that an error tells of */
+
 /* How a change is to be carried out, and what stands against it. Everything here looks things up
  * by key, so that the cost is that of what changes and not of what there is. */
 
@@ -16,11 +18,11 @@ typedef struct Plan {
 static int refuse(Plan *p, const char *error, Origin at, const char *directive, const char *text)
 {
         const char *name = p->spec->name;
+        Problem *problem = problem_new(PROBLEM_ERROR, at, name, directive, text);
 
         if (p->e->kind == EDIT_CHANGE)
-                return edit_fail(p->e, error, "%s: %s%s%s", name, directive ? directive : "",
-                                 directive ? ": " : "", text);
-        edit_problem(p->e, problem_new(PROBLEM_ERROR, at, name, directive, text));
+                return edit_fail_by_problem(p->e, error, problem);
+        edit_problem(p->e, problem);
         g_hash_table_add(p->refused, g_strdup(name));
         return 0;
 }
@@ -44,7 +46,7 @@ static int check_in_use(Plan *p, Origin at, const char *what)
         who = sessions_initiators(m, t->name);
         text = g_strdup_printf("in use by %s; end the sessions first, or use force to %s",
                                who ? who : "an initiator", what);
-        return refuse(p, ERROR_IN_USE, at, NULL, text);
+        return refuse(p, ERROR_IN_USE, p->e->kind == EDIT_CHANGE ? (Origin){ 0 } : at, NULL, text);
 }
 
 static int check_change(Plan *p, const Change *c)
@@ -171,11 +173,11 @@ static const Target *other_owner(const Plan *p, Unit *u)
 
 static int refuse_conflict(Plan *p, const LunSpec *l, const char *target, const LunSpec *other)
 {
+        g_autofree char *where = origin_format(other->at);
         g_autofree char *text = g_strdup_printf(
-                "%s is served by %s too (%s:%u), with another configuration; one disk has one "
+                "%s is served by %s too (%s), with another configuration; one disk has one "
                 "configuration, and one set of reservations, whatever path leads to it",
-                l->path ? l->path : l->bs_type, target, other->at.file ? other->at.file : "-",
-                other->at.line);
+                l->path ? l->path : l->bs_type, target, where);
 
         return refuse(p, ERROR_INVALID, l->at, NULL, text);
 }
@@ -198,7 +200,7 @@ static int check_identity(Plan *p, const LunSpec *l, Unit *u, Unit *predecessor)
 {
         Edit *e = p->e;
         Unit *other = g_hash_table_lookup(e->candidates_uuid, u->uuid);
-        g_autofree char *text = NULL;
+        g_autofree char *where = NULL, *text = NULL;
 
         if (!other)
                 other = g_hash_table_lookup(e->manager->units, u->uuid);
@@ -209,9 +211,8 @@ static int check_identity(Plan *p, const LunSpec *l, Unit *u, Unit *predecessor)
         }
         if (!l->uuid && !other->spec->uuid)
                 return 0;
-        text = g_strdup_printf("%s is the identity of %s (%s:%u)", u->uuid, unit_name(other),
-                               other->spec->at.file ? other->spec->at.file : "-",
-                               other->spec->at.line);
+        where = origin_format(other->spec->at);
+        text = g_strdup_printf("%s is the identity of %s (%s)", u->uuid, unit_name(other), where);
         return refuse(p, ERROR_EXISTS, l->at, "uuid", text);
 }
 
@@ -452,4 +453,87 @@ int edit_plan(Edit *e, GHashTable *refused)
                         return -1;
         }
         return 0;
+}
+
+/* ---- what is behind the units ---------------------------------------------------------------- */
+
+/* What u's settings will be when e is done. */
+static const LunSpec *spec_after(const Edit *e, const Unit *u)
+{
+        const LunSpec *spec = u->spec;
+
+        for (guint i = 0; i < e->updates->len; i++) {
+                const UnitUpdate *update = &g_array_index(e->updates, UnitUpdate, i);
+
+                if (update->unit == u)
+                        spec = update->spec;
+        }
+        return spec;
+}
+
+/* Two names of one thing agreed with what was; do they with what will be? */
+static void edit_check_alias(const Edit *e, Unit *u)
+{
+        const LunSpec *real;
+
+        if (!u->alias)
+                return;
+        real = spec_after(e, u->alias);
+        if (!lun_specs_agree(u->spec, real))
+                unit_contradicts(u, u->alias, real);
+}
+
+static int by_origin(gconstpointer a, gconstpointer b)
+{
+        const Origin *x = &(*(Unit *const *)a)->spec->at, *y = &(*(Unit *const *)b)->spec->at;
+        int r = g_strcmp0(x->file, y->file);
+
+        return r != 0 ? r : (x->line > y->line) - (x->line < y->line);
+}
+
+/* All that are away, so that nobody has to ask again for each. */
+static int edit_fail_by_stores(Edit *e, GPtrArray *away)
+{
+        g_autoptr(GString) s = g_string_new(NULL);
+
+        g_ptr_array_sort(away, by_origin);
+        for (guint i = 0; i < away->len && i < AWAY_MAX; i++) {
+                const Unit *u = away->pdata[i];
+                const Origin *at = &u->spec->at;
+
+                g_string_append(s, i > 0 ? "\n" : "");
+                if (e->options.located && at->file)
+                        g_string_append_printf(s, "%s:%u: backing-store: ", at->file, at->line);
+                g_string_append(s, u->reason);
+        }
+        if (away->len > AWAY_MAX)
+                g_string_append_printf(s, "\n... and %u more", away->len - AWAY_MAX);
+        return edit_fail(e, ERROR_BACKING_STORE, "%s (use force to add %s all the same)", s->str,
+                         away->len > 1 ? "them" : "it");
+}
+
+/* A person who names a file that cannot be served wants to hear so; a configuration that does keeps
+ * its LUN, not ready until the file is there. */
+int edit_check_stores(Edit *e)
+{
+        g_autoptr(GPtrArray) away = g_ptr_array_new(); /* Unit* */
+        GHashTableIter iter;
+        gpointer value;
+
+        g_hash_table_iter_init(&iter, e->candidates);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                Unit *u = value;
+
+                edit_check_alias(e, u);
+                if (u->state != UNIT_AWAY)
+                        continue;
+                if (e->kind == EDIT_CHANGE && !e->options.force && !e->options.absent) {
+                        g_ptr_array_add(away, u);
+                } else if (u->refused) {
+                        edit_problem(e, problem_new(PROBLEM_ERROR, u->spec->at, NULL,
+                                                    "backing-store", u->reason));
+                        u->journaled = true; /* as that */
+                }
+        }
+        return away->len > 0 ? edit_fail_by_stores(e, away) : 0;
 }

@@ -137,6 +137,31 @@ def test_apply_all_or_nothing():
         assert names(tgtbus.Client(daemon)) == [C]
 
 
+def test_what_stands_against_what_runs_is_told_with_its_place():
+    """Not only what is wrong in itself; and all stores that are missing, not one after the other."""
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        client = tgtbus.Client(daemon)
+        disk, again = tgt.sparse(os.path.join(d, "disk.img"), 1 << 20), os.path.join(d, "again.img")
+        os.link(disk, again)
+        apply(client, {"x": block(A, f"backing-store {disk}", "controller_tid 5", "initiator-address NONE")})
+        store = "<backing-store {}>\n    block-size 4096\n  </backing-store>"
+        for wrong, line, words in (
+                ("controller_tid 5", 1, f"{B}: controller_tid: 5 is the number of {A}"),
+                (store.format(disk), 2, f"{disk} is served by {A} too ("),
+                (store.format(again), 2, f"backing-store: {again} is the same as {disk} (")):
+            found = error_of(apply, client, {"good.conf": null(C), "x.conf": "\n" * 9 + block(B, wrong)})
+            assert f"x.conf:{9 + line}: " in found[1] and words in found[1], found
+        found = error_of(apply, client, {"y.conf": block(B, "backing-store /nowhere/1", "backing-store /nowhere/2"),
+                                         "x.conf": block(C, "backing-store /nowhere/3")})
+        assert re.fullmatch(r"x.conf:2: backing-store: /nowhere/3: .*\ny.conf:2: backing-store: /nowhere/1: .*\n"
+                            r"y.conf:3: backing-store: /nowhere/2: .*\(use force .*\)", found[1]), found
+        found = error_of(client.create, B, {"backing-store": ["/nowhere/1"]})
+        assert found[1].startswith("/nowhere/1: "), found  # in no text: the path says it
+        assert names(client) == [A]
+        # what was applied is not defined by the text that said so
+        assert str(client.get("Source", path_of(client, A), "Target")[0]) == ""
+
+
 def test_apply_keeps_secrets():
     with tgt.scratch() as d, tgt.Daemon(d) as daemon:
         client = tgtbus.Client(daemon)
@@ -352,6 +377,13 @@ def test_confirm():
         daemon.start()
         assert names(tgtbus.Client(daemon)) == [A, B]
         assert not os.path.exists(os.path.join(daemon.state, "armed"))
+        # of many, status tells the first ones
+        apply(tgtbus.Client(daemon), {"x": "".join(null(f"{C}{i:02}") for i in range(25))},
+              confirm_within=tgtbus.usec(60))
+        status = daemon.ctl("status").stdout
+        told = status.split("Unconfirmed:")[1].split("NAME")[0]
+        assert told.count("+ target") == 10 and "and 15 more (tgtctl show)" in told, status
+        assert daemon.ctl("show").stdout.count("+ target") == 25
 
 
 def prepare_rollback(client, daemon):
