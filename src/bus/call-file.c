@@ -80,6 +80,7 @@ static void file_done(const char *path, const BusError *e, void *userdata)
                 return;
         }
         set_path(call, path);
+        call->options.made = call->making;
         call_run(call);
 }
 

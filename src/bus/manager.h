@@ -52,6 +52,8 @@ typedef struct BusError {
 int bus_error_set(BusError *e, const char *name, const char *format, ...) _printf_(3, 4);
 void bus_error_clear(BusError *e);
 
+typedef struct FileMaking FileMaking;
+
 /* Who asks: for the audit entry. Strings are copied by whoever keeps them. */
 typedef struct Caller {
         uid_t uid;
@@ -74,6 +76,9 @@ typedef struct EditOptions {
         bool has_generation;
         uint64_t generation;   /* ERROR_CONFLICT if the state has moved */
         uint64_t confirm_usec; /* taken back unless confirmed within; 0: it stays */
+        /* that was made for it: goes when the change is taken back, if nothing was written to it.
+         * Borrowed until done() */
+        const FileMaking *made;
 } EditOptions;
 
 typedef struct EditResult {
@@ -108,7 +113,6 @@ typedef struct FileWish {
         bool dry_run;       /* only look whether it could be made */
 } FileWish;
 
-typedef struct FileMaking FileMaking;
 /* e->name NULL: the file is there, at path, or would be (dry run). Later, once. */
 typedef void FileDone(const char *path, const BusError *e, void *userdata);
 /* What is borrowed is copied. The observer is told of how far it is. */

@@ -635,7 +635,8 @@ static const Verb verb_table[] = {
           "Take back a change that waits to be confirmed",
           "At once, also where that ends sessions. Everything that the change concerned is as it "
           "was "
-          "before.",
+          "before. A file that create or add-lun had made for it goes too, unless something was "
+          "written to it: then it stays, and the journal names it.",
           "tgtctl rollback" },
         { "diff",
           "[TARGET...]",

@@ -37,6 +37,7 @@ struct Armed {
         bool globals;
         Desired *before;  /* these targets, where they were there, and what is global */
         GPtrArray *files; /* ArmedFile* */
+        MadeFile *made;   /* behind what it added; or NULL */
         LoopTimer timer;
 };
 
@@ -72,6 +73,7 @@ Armed *armed_free(Armed *a)
         g_ptr_array_unref(a->changes);
         g_ptr_array_unref(a->targets);
         g_ptr_array_unref(a->files);
+        made_file_free(a->made);
         g_free(a->by);
         g_free(a);
         return NULL;
@@ -161,6 +163,18 @@ static void write_files(GKeyFile *k, const Armed *a)
         }
 }
 
+#define MADE_GROUP "made"
+
+static void write_made(GKeyFile *k, const MadeFile *f)
+{
+        if (!f)
+                return;
+        set_bytes(k, MADE_GROUP, "path", f->path, strlen(f->path));
+        g_key_file_set_uint64(k, MADE_GROUP, "device", f->device);
+        g_key_file_set_uint64(k, MADE_GROUP, "inode", f->inode);
+        g_key_file_set_uint64(k, MADE_GROUP, "size", f->size);
+}
+
 static FileChange *armed_file_change(const Armed *a)
 {
         g_autoptr(GKeyFile) k = g_key_file_new();
@@ -187,6 +201,7 @@ static FileChange *armed_file_change(const Armed *a)
         g_string_free(before, TRUE);
         write_targets(k, a);
         write_files(k, a);
+        write_made(k, a->made);
         text = g_key_file_to_data(k, &size, NULL);
         return file_change_new(path, text, size);
 }
@@ -244,6 +259,21 @@ static void read_files(GKeyFile *k, Armed *a)
         }
 }
 
+static MadeFile *read_made(GKeyFile *k)
+{
+        MadeFile *f;
+        size_t n;
+
+        if (!g_key_file_has_group(k, MADE_GROUP))
+                return NULL;
+        f = g_new0(MadeFile, 1);
+        f->path = get_bytes(k, MADE_GROUP, "path", &n);
+        f->device = g_key_file_get_uint64(k, MADE_GROUP, "device", NULL);
+        f->inode = g_key_file_get_uint64(k, MADE_GROUP, "inode", NULL);
+        f->size = g_key_file_get_uint64(k, MADE_GROUP, "size", NULL);
+        return f;
+}
+
 static int read_before(GKeyFile *k, Armed *a)
 {
         GPtrArray *problems = NULL;
@@ -292,6 +322,7 @@ static int armed_read(Manager *m, bool runtime, Armed **ret)
         }
         read_origins(k, a);
         read_files(k, a);
+        a->made = read_made(k);
         *ret = a;
         return 0;
 }
@@ -463,6 +494,8 @@ int armed_prepare(Edit *e)
         a->globals = edit_changes_globals(e);
         for (guint i = 0; i < e->result.changes->len; i++)
                 g_ptr_array_add(a->changes, g_strdup(e->result.changes->pdata[i]));
+        if (e->options.made)
+                a->made = made_file_new(e->options.made);
         remember_targets(a, e);
         for (guint i = 0; i < e->files->len; i++)
                 remember_file(a, e->files->pdata[i]);
@@ -556,6 +589,12 @@ void armed_end(Edit *e)
                 armed_retry(m);
                 return;
         }
+        if (e->kind == EDIT_ROLLBACK && m->armed->made) {
+                g_ptr_array_add(e->result.changes,
+                                g_strdup_printf("- file %s (if nothing was written to it)",
+                                                m->armed->made->path));
+                made_file_withdraw(m, TAKE_PTR(m->armed->made));
+        }
         m->armed = armed_free(m->armed);
 }
 
@@ -583,6 +622,7 @@ static void expired_at_start(Armed *a)
         log_send(LOG_WARNING, MSG_ROLLED_BACK, LOG_FIELDS({ "CALLER_NAME", a->by }),
                  "Taken back: %u changes by %s, which nobody confirmed before tgtd was started.",
                  a->changes->len, a->by);
+        m->left_over = TAKE_PTR(a->made); /* until it is known what is served */
         armed_free(a);
 }
 

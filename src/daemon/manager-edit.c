@@ -644,6 +644,8 @@ static int edit_step(Edit *e)
                         armed_begin(e);
                 if (e->kind == EDIT_ROLLBACK)
                         armed_end(e);
+                if (e->kind == EDIT_START)
+                        made_file_withdraw(e->manager, TAKE_PTR(e->manager->left_over));
                 edit_over(e);
                 return 0;
         case EDIT_UNDOING:

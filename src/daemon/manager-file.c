@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/manager-internal.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "daemon/make-file.h"
@@ -9,6 +10,8 @@
 
 #define FILES_AT_ONCE 2
 #define TELL_NS (200 * NSEC_PER_MSEC)
+#define SCAN_BLOCK ((size_t)256 * 1024)
+#define SCAN_MAX ((uint64_t)4 * 1024 * 1024 * 1024) /* of what is read of a file to be removed */
 
 struct FileMaking {
         Manager *manager;
@@ -208,4 +211,172 @@ void manager_end_file(FileMaking *f, bool keep)
                 return;
         }
         manager_job(f->manager, &f->manager->file_lane, &f->job);
+}
+
+/* ---- with a change that is taken back -------------------------------------------------------- */
+
+MadeFile *made_file_new(const FileMaking *making)
+{
+        MadeFile *f = g_new0(MadeFile, 1);
+
+        f->path = g_strdup(making->path);
+        f->device = making->st.st_dev;
+        f->inode = making->st.st_ino;
+        f->size = (uint64_t)making->st.st_size;
+        return f;
+}
+
+MadeFile *made_file_free(MadeFile *f)
+{
+        if (!f)
+                return NULL;
+        g_free(f->path);
+        g_free(f);
+        return NULL;
+}
+
+static bool is_all_zero(const char *p, size_t n)
+{
+        return n == 0 || (*p == 0 && memcmp(p, p + 1, n - 1) == 0);
+}
+
+/* What was only allocated is a hole to lseek(2), but not on every file system. -EFBIG: more than
+ * anybody wants to wait for. */
+static int read_zeros(int fd, off_t from, off_t to, uint64_t *left)
+{
+        g_autofree char *buffer = g_malloc(SCAN_BLOCK);
+
+        while (from < to) {
+                ssize_t n = pread(fd, buffer, (size_t)MIN(to - from, (off_t)SCAN_BLOCK), from);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        return 0;
+                if (!is_all_zero(buffer, (size_t)n))
+                        return -EEXIST;
+                if ((uint64_t)n > *left)
+                        return -EFBIG;
+                *left -= (uint64_t)n;
+                from += n;
+        }
+        return 0;
+}
+
+/* 0: there is nothing in it but zeros. */
+static int has_only_zeros(int fd, off_t size)
+{
+        uint64_t left = SCAN_MAX;
+        off_t at = 0;
+        int r = 0;
+
+        while (at < size && r == 0) {
+                off_t data = lseek(fd, at, SEEK_DATA), hole;
+
+                if (data < 0)
+                        return errno == ENXIO ? 0 : -errno;
+                hole = lseek(fd, data, SEEK_HOLE);
+                if (hole < 0)
+                        return -errno;
+                r = read_zeros(fd, data, hole, &left);
+                at = hole;
+        }
+        return r;
+}
+
+static bool is_the_one(const MadeFile *f, const struct stat *st)
+{
+        return S_ISREG(st->st_mode) && st->st_nlink == 1 && st->st_dev == f->device &&
+               st->st_ino == f->inode && (uint64_t)st->st_size == f->size;
+}
+
+/* Removes it if nothing but zeros is lost with it. */
+static int withdraw(const MadeFile *f)
+{
+        _cleanup_close_ int fd = open(f->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        struct stat st;
+        int r;
+
+        if (fd < 0)
+                return -errno;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (!is_the_one(f, &st))
+                return -EEXIST;
+        r = has_only_zeros(fd, st.st_size);
+        if (r < 0)
+                return r;
+        if (lstat(f->path, &st) < 0)
+                return -errno;
+        if (!is_the_one(f, &st))
+                return -EEXIST;
+        return unlink(f->path) < 0 ? -errno : 0;
+}
+
+typedef struct Withdrawal {
+        LoopJob job;
+        Manager *manager;
+        MadeFile *file;
+        int result; /* -EEXIST: it is not as it was made */
+} Withdrawal;
+
+static void withdraw_work(LoopJob *job)
+{
+        Withdrawal *w = CONTAINER_OF(job, Withdrawal, job);
+
+        w->result = withdraw(w->file);
+}
+
+static void stays(const char *path, const char *why)
+{
+        log_send(LOG_WARNING, NULL, LOG_FIELDS({ "BACKING_STORE", path }),
+                 "%s was made for a change that was taken back, and stays: %s", path, why);
+}
+
+static void withdraw_done(LoopJob *job)
+{
+        Withdrawal *w = CONTAINER_OF(job, Withdrawal, job);
+        const char *path = w->file->path;
+
+        w->manager->n_jobs--;
+        if (w->result == 0)
+                log_notice("%s was made for a change that was taken back, and is removed: nothing "
+                           "was written to it.",
+                           path);
+        else if (w->result == -EEXIST)
+                stays(path, "it was written to, or is another file now. Remove it if it is not "
+                            "needed.");
+        else if (w->result == -EFBIG)
+                stays(path, "it is too large to look whether something was written to it. Remove "
+                            "it if it is not needed.");
+        else if (w->result != -ENOENT)
+                stays(path, strerror(-w->result));
+        made_file_free(w->file);
+        g_free(w);
+}
+
+void made_file_withdraw(Manager *m, MadeFile *f)
+{
+        Withdrawal *w;
+
+        if (!f)
+                return;
+        if (is_served(m, f->path)) {
+                stays(f->path, "something else serves it now.");
+                made_file_free(f);
+                return;
+        }
+        w = g_new0(Withdrawal, 1);
+        w->manager = m;
+        w->file = f;
+        w->job = (LoopJob){ .work = withdraw_work, .done = withdraw_done };
+        m->n_jobs++;
+        if (m->state == MANAGER_STOPPING) { /* no more jobs are begun */
+                withdraw_work(&w->job);
+                withdraw_done(&w->job);
+                return;
+        }
+        manager_job(m, &m->file_lane, &w->job);
 }

@@ -12,6 +12,7 @@
 
 typedef struct Unit Unit;
 typedef struct Armed Armed;
+typedef struct MadeFile MadeFile;
 typedef struct Edit Edit;
 typedef struct Target Target;
 
@@ -137,7 +138,8 @@ struct Manager {
         char *file_folder;
 
         /* manager-armed.c */
-        Armed *armed; /* waits to be confirmed; or NULL */
+        Armed *armed;        /* waits to be confirmed; or NULL */
+        MadeFile *left_over; /* of one that was taken back at the start; or NULL */
 
         /* manager-portal.c */
         GArray *portals; /* Portal */
@@ -454,6 +456,18 @@ void files_init(Manager *m);
 void files_cancel(Manager *m);
 
 bool edit_changes_globals(const Edit *e);
+
+/* A file that a change has made. */
+struct MadeFile {
+        char *path;
+        uint64_t device, inode, size;
+};
+
+MadeFile *made_file_new(const FileMaking *making);
+MadeFile *made_file_free(MadeFile *f);
+/* Removes it in a job, unless something serves it or there is anything in it but zeros: then it
+ * stays, and the journal says so. Takes f; NULL is nothing to do. */
+void made_file_withdraw(Manager *m, MadeFile *f);
 
 /* ---- manager-armed.c ------------------------------------------------------------------------- */
 

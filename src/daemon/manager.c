@@ -231,6 +231,7 @@ Manager *manager_free(Manager *m)
         refresh_stop(m);
         logs_stop(m);
         m->armed = armed_free(m->armed);
+        m->left_over = made_file_free(m->left_over);
         m->engine = engine_free(m->engine);
         logs_close(m);
         iscsi_map_unref(m->map);

@@ -189,6 +189,88 @@ def test_killed_daemon_leaves_nothing():
         assert ctl(d, "list", "--json=short") == "[]\n"
 
 
+def disk(d, name=DISK):
+    return os.path.join(d.state, "disks", name + ".img")
+
+
+def test_taken_back_with_its_file():
+    """Of a change that is not confirmed, the file goes if there is nothing in it, and stays if there is."""
+    with daemon() as d:
+        def create(*more):
+            ctl(d, "create", DISK, "--size", "64M", "--initiator-name=ALL", "--confirm-within=10min", *more)
+            assert os.path.exists(disk(d))
+        # untouched, though an initiator has read all of it
+        for more in ((), ("--preallocate",), ("--runtime",)):
+            create(*more)
+            tgt.run("qemu-img", "convert", "-O", "raw", d.url(DISK), os.path.join(d.dir, "copy"))
+            out = ctl(d, "rollback")
+            assert f"- file {disk(d)} (if nothing was written to it)" in out, out
+            tgt.eventually(lambda: not os.path.exists(disk(d)), what="the file removed")
+            assert "and is removed: nothing was written to it" in d.log()
+        # written to by an initiator
+        create()
+        tgt.run("qemu-io", "-f", "raw", "-c", "write -P 7 1M 4k", d.url(DISK))
+        ctl(d, "rollback")
+        tgt.eventually(lambda: f"{disk(d)} was made for a change that was taken back, and stays: it was written to"
+                       in d.log(), what="the journal")
+        with open(disk(d), "rb") as f:
+            f.seek(1 << 20)
+            assert f.read(4096) == b"\7" * 4096
+        os.unlink(disk(d))
+        # confirmed
+        create()
+        ctl(d, "confirm")
+        ctl(d, "delete", DISK)
+        assert os.path.exists(disk(d))
+        os.unlink(disk(d))
+        # another file of that name, or one that somebody has a second name of
+        for touch in (lambda: (os.rename(disk(d), disk(d) + ".old"), tgt.sparse(disk(d), 64 << 20)),
+                      lambda: os.link(disk(d), disk(d) + ".other"), lambda: os.truncate(disk(d), 128 << 20)):
+            create()
+            touch()
+            before = d.log().count("and stays: it was written to, or is another file now")
+            ctl(d, "rollback")
+            tgt.eventually(lambda n=before: d.log().count("and stays: it was written to, or is another") == n + 1,
+                           what="the journal")
+            assert os.path.exists(disk(d))
+            os.unlink(disk(d))
+        # one of two LUNs, by the timer
+        ctl(d, "create", OTHER, "--size", "1M")
+        ctl(d, "add-lun", OTHER, "--size", "1M", "--confirm-within=1s")
+        tgt.eventually(lambda: files(d.state) == [f"disks/{OTHER}.img"],
+                       what="one file less")
+
+
+def test_taken_back_at_the_next_start():
+    with daemon() as d:
+        for written in False, True:
+            ctl(d, "create", DISK, "--size", "1M", "--initiator-name=ALL", "--confirm-within=2s")
+            if written:
+                tgt.run("qemu-io", "-f", "raw", "-c", "write -P 7 0 4k", d.url(DISK))
+            d.kill()
+            time.sleep(2.5)
+            d.start()
+            assert ctl(d, "list", "--json=short") == "[]\n"
+            if written:
+                tgt.eventually(lambda: "and stays: it was written to" in d.log(), what="the journal")
+            else:
+                tgt.eventually(lambda: "and is removed" in d.log(), what="the journal")
+            assert os.path.exists(disk(d)) == written
+
+
+def test_a_file_that_something_else_serves_stays():
+    """What was not confirmed is taken back at the next start, where a fragment names its file."""
+    with daemon() as d:
+        ctl(d, "create", DISK, "--size", "1M", "--confirm-within=2s")
+        d.kill()
+        time.sleep(2.5)
+        with open(os.path.join(d.dir, "etc", "targets.d", "other.conf"), "w", encoding="utf-8") as f:
+            f.write(f"<target {OTHER}>\nbacking-store {disk(d)}\n</target>\n")
+        d.start()
+        assert "and stays: something else serves it now" in d.log(), d.log()
+        assert os.path.exists(disk(d))
+
+
 def test_progress_on_a_terminal():
     with daemon() as d, slow(d, 0.3):
         code, out = terminal.run([tgt.TGTCTL, "--socket", os.path.join(d.runtime, "control"), "create",
