@@ -37,6 +37,12 @@ static bool apply_nothing(LogicalUnit *lu, CoordOp *op)
         return true;
 }
 
+/* Nor is there anything to tell the slots. */
+static bool apply_quietly(LogicalUnit *lu, CoordOp *op)
+{
+        return false;
+}
+
 static void reset_state(LogicalUnit *lu, CoordOp *op)
 {
         LuState *s = &lu->coord.state;
@@ -185,6 +191,7 @@ static bool apply_store(LogicalUnit *lu, CoordOp *op)
                 if (!board)
                         store = NULL; /* no memory: not ready rather than unsafe */
         }
+        operation_store_changes(lu);
         set_store(lu, store, board);
         lu_look_at_store(lu, s);
         if (store)
@@ -207,6 +214,7 @@ static bool apply_retire(LogicalUnit *lu, CoordOp *op)
         LuState *s = &lu->coord.state;
 
         reset_state(lu, op);
+        operation_retire(lu);
         set_store(lu, NULL, NULL);
         s->retired = true;
         lu_look_at_store(lu, s);
@@ -230,6 +238,14 @@ const CoordKind coord_change = { "change", COORD_ABORT_NONE, apply_change };
 const CoordKind coord_limits = { "limits", COORD_ABORT_NONE, apply_limits };
 const CoordKind coord_store = { "store", COORD_ABORT_IO, apply_store };
 const CoordKind coord_retire = { "retire", COORD_ABORT_RETIRE, apply_retire };
+const CoordKind coord_operate = { "operate", COORD_ABORT_OPERATION, operation_apply,
+                                  operation_began };
+const CoordKind coord_operate_exit = { "operate exit", COORD_ABORT_NONE, operation_apply_exit,
+                                       operation_leaves };
+const CoordKind coord_operate_suspend = { "operate suspend", COORD_ABORT_NONE, apply_quietly,
+                                          operation_suspends };
+const CoordKind coord_operate_end = { "operate end", COORD_ABORT_NONE, operation_apply_end,
+                                      operation_ended };
 
 static const CoordKind *const change_kinds[] = {
         [LU_CHANGE_STATE] = &coord_change,  [LU_CHANGE_STORE] = &coord_store,
@@ -297,6 +313,10 @@ static void finish(LogicalUnit *lu)
         Coordinator *c = &lu->coord;
         CoordOp *op = TAKE_PTR(c->current);
 
+        if (op->kind->after && op->kind->after(lu, op))
+                return;
+        if (UNLIKELY(c->operation))
+                operation_look(lu);
         if (op == &c->change_op) {
                 LuChange *change = TAKE_PTR(c->change);
 
@@ -485,6 +505,17 @@ void coord_submit(CoordOp *op, LogicalUnit *lu, Loop *origin)
         loop_post(lu->coord.loop, &op->task);
 }
 
+void coord_run(LogicalUnit *lu, CoordOp *op)
+{
+        list_append(&lu->coord.ops, &op->link);
+        start_next(lu);
+}
+
+void coord_answer(LogicalUnit *lu, CoordOp *op)
+{
+        post_done(lu, op);
+}
+
 static void ghosts_changed(LoopTask *task)
 {
         LogicalUnit *lu = CONTAINER_OF(task, LogicalUnit, ghosts_task);
@@ -545,7 +576,7 @@ void lu_change(LogicalUnit *lu, LuChange *change)
         loop_post(lu->coord.loop, &change->task);
 }
 
-int coordinator_init(LogicalUnit *lu, Store *store)
+int coordinator_init(LogicalUnit *lu, Store *store, const LuOperation *operation)
 {
         Coordinator *c = &lu->coord;
         GhostBoard *board = NULL;
@@ -566,11 +597,12 @@ int coordinator_init(LogicalUnit *lu, Store *store)
                 c->state.ghosts = ghost_board_snapshot(board, &c->state.ghosts_version);
         }
         lu_look_at_store(lu, &c->state);
-        return 0;
+        return operation ? operation_resume(lu, operation) : 0;
 }
 
 void coordinator_done(LogicalUnit *lu)
 {
+        operation_clear(lu);
         set_store(lu, NULL, NULL);
         lu_state_clear(&lu->coord.state);
 }

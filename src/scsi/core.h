@@ -65,6 +65,15 @@ typedef struct LuLimits {
         bool unmap_zeroes; /* LBPRZ */
 } LuLimits;
 
+/* What is done to the whole medium, or was (operation.c). */
+typedef enum OperationState {
+        OPERATION_NONE,
+        OPERATION_FORMATTING,
+        OPERATION_SANITIZING,
+        OPERATION_FORMAT_FAILED,
+        OPERATION_SANITIZE_FAILED,
+} OperationState;
+
 /* What is the same for all workers and changes only through the coordinator, which has the master;
  * each slot has a copy. */
 typedef struct LuState {
@@ -80,19 +89,23 @@ typedef struct LuState {
         bool readonly;
         bool ejected;
         bool retired;
-        bool alone;        /* no other worker has a slot */
+        bool alone; /* no other worker has a slot */
+        OperationState operation;
+        bool restricted;   /* its failure is not to be left behind (AUSE was 0) */
         unsigned prevents; /* nexuses that prevent removal */
 } LuState;
 
 /* ---- coordinator (coordinator.c) ---------------------------------------------------------- */
 
 typedef struct CoordOp CoordOp;
+typedef struct Operation Operation;
 
 typedef enum CoordAbort {
         COORD_ABORT_NONE,
-        COORD_ABORT_ALL,    /* task management: the issuer's silently, others' by TAS */
-        COORD_ABORT_IO,     /* what the store has: the store is exchanged */
-        COORD_ABORT_RETIRE, /* everything, with LOGICAL UNIT NOT SUPPORTED */
+        COORD_ABORT_ALL,       /* task management: the issuer's silently, others' by TAS */
+        COORD_ABORT_IO,        /* what the store has: the store is exchanged */
+        COORD_ABORT_RETIRE,    /* everything, with LOGICAL UNIT NOT SUPPORTED */
+        COORD_ABORT_OPERATION, /* everything but the command that asks, with IN PROGRESS */
 } CoordAbort;
 
 /* One row per operation that is ordered across workers. */
@@ -101,6 +114,8 @@ typedef struct CoordKind {
         CoordAbort abort; /* first phase: gates close, and this is given up */
         /* On the coordinator's thread, between the phases. true: tell the slots (second phase). */
         bool (*apply)(LogicalUnit *lu, CoordOp *op);
+        /* When the slots have been told. true: done() comes later, by coord_answer(). */
+        bool (*after)(LogicalUnit *lu, CoordOp *op);
 } CoordKind;
 
 struct CoordOp {
@@ -115,20 +130,25 @@ struct CoordOp {
         uint64_t nexus;            /* who asks; 0: nobody */
         int result;
         uint8_t mode_value, mode_mask;
-        bool flag;           /* kind's */
-        UnitAttention ua;    /* established by the second phase */
-        uint64_t ua_except;  /* but not for this nexus */
-        bool only_slot;      /* the second phase is for op->slot alone */
-        bool clear_prevents; /* the nexuses' own flags, with the second phase */
-        bool opened;         /* the second phase has begun */
-        bool released;       /* ORDER: its task has been told to go */
-        bool cancelled;      /* ORDER: the coordinator knows of the following */
-        LoopTask cancel;     /* ORDER: its task was given up before that */
+        bool flag;            /* kind's */
+        UnitAttention ua;     /* established by the second phase */
+        uint64_t ua_except;   /* but not for this nexus */
+        bool only_slot;       /* the second phase is for op->slot alone */
+        bool clear_prevents;  /* the nexuses' own flags, with the second phase */
+        bool opened;          /* the second phase has begun */
+        bool released;        /* ORDER: its task has been told to go */
+        bool cancelled;       /* ORDER: the coordinator knows of the following */
+        LoopTask cancel;      /* ORDER: its task was given up before that */
+        Operation *operation; /* OPERATE: what is to begin; op's until it has */
+        bool immed;           /* OPERATE: done() when it has begun */
+        bool begun;           /* OPERATE: done() is about its end */
+        bool abandoned;       /* atomic; OPERATE: its task was given up */
 };
 
 extern const CoordKind coord_join, coord_leave, coord_ghosts, coord_clear, coord_reset,
         coord_reserve, coord_release, coord_nexus_gone, coord_mode, coord_prevent, coord_eject,
-        coord_order, coord_order_end, coord_change, coord_limits, coord_retire, coord_store;
+        coord_order, coord_order_end, coord_change, coord_limits, coord_retire, coord_store,
+        coord_operate, coord_operate_exit, coord_operate_suspend, coord_operate_end;
 
 typedef struct Coordinator {
         Loop *loop;
@@ -148,9 +168,11 @@ typedef struct Coordinator {
         CoordOp ghosts_op;
         bool ghosts_queued, ghosts_again;
         bool order_raised;
+        Operation *operation; /* NULL: none is under way, and none has failed */
+        CoordOp operation_end;
 } Coordinator;
 
-int coordinator_init(LogicalUnit *lu, Store *store);
+int coordinator_init(LogicalUnit *lu, Store *store, const LuOperation *operation);
 void coordinator_done(LogicalUnit *lu);
 /* From any thread; takes a reference on lu until done. */
 void coord_submit(CoordOp *op, LogicalUnit *lu, Loop *origin);
@@ -158,6 +180,10 @@ void coord_submit(CoordOp *op, LogicalUnit *lu, Loop *origin);
 void coord_cancel_order(CoordOp *op);
 /* The board's: posts a look at it. Called under the board's lock. */
 void coord_notify_ghosts(LogicalUnit *lu);
+/* One of our own, embedded, with nobody to tell. On the coordinator's thread, as is: */
+void coord_run(LogicalUnit *lu, CoordOp *op);
+/* An operation whose kind's after() has put that off is over. */
+void coord_answer(LogicalUnit *lu, CoordOp *op);
 /* The slot's answers, on the coordinator's thread. */
 void coord_slot_ack(LogicalUnit *lu, bool drained);
 void coord_slot_drained(LogicalUnit *lu);
@@ -189,7 +215,13 @@ struct LogicalUnit {
         bool ghosts_posted; /* atomic; set under the board's lock */
         uint64_t size;      /* atomic, for lu_size() */
         unsigned flags;     /* atomic, for lu_flags() */
-        bool unmap;         /* atomic; decides what commands there are */
+        LoopTask kept;      /* lu_kept() */
+        int kept_result;
+        /* atomics, for lu_operation() */
+        unsigned operation_kind; /* LuOperationKind */
+        bool operation_failed;
+        uint64_t operation_done, operation_total;
+        bool unmap; /* atomic; decides what commands there are */
 };
 
 /* mode.c: lu->pages from config; -EINVAL, -ENOMEM. */
@@ -211,6 +243,38 @@ void lu_show_flags(LogicalUnit *lu, const LuState *state);
 void lu_look_at_store(LogicalUnit *lu, LuState *state);
 void lu_state_copy(LuState *to, const LuState *from); /* drops to's references */
 void lu_state_clear(LuState *s);
+
+/* ---- operations on the medium (operation.c) ---------------------------------------------------
+ */
+
+/* On the coordinator's thread: */
+bool operation_apply(LogicalUnit *lu, CoordOp *op); /* of the kinds: apply() ... */
+bool operation_apply_exit(LogicalUnit *lu, CoordOp *op);
+bool operation_apply_end(LogicalUnit *lu, CoordOp *op);
+bool operation_began(LogicalUnit *lu, CoordOp *op); /* ... and after() */
+bool operation_leaves(LogicalUnit *lu, CoordOp *op);
+bool operation_suspends(LogicalUnit *lu, CoordOp *op);
+bool operation_ended(LogicalUnit *lu, CoordOp *op);
+void operation_look(LogicalUnit *lu);          /* ghosts, size, store: something may have moved */
+void operation_store_changes(LogicalUnit *lu); /* before it does */
+void operation_retire(LogicalUnit *lu);
+/* lu is new, and this was under way. -ENOMEM */
+int operation_resume(LogicalUnit *lu, const LuOperation *what);
+void operation_clear(LogicalUnit *lu); /* nobody has lu */
+
+/* Any thread; operate.c from here: */
+Operation *operation_new(const LuOperation *what); /* NULL: no memory */
+Operation *operation_free(Operation *o);           /* which has not begun, or is over */
+const LuOperation *operation_what(const Operation *o) _pure_;
+OperationState operation_state(const LuOperation *what) _pure_;
+/* What state makes of commands with these flags; false: nothing. */
+bool operation_sense(const LogicalUnit *lu, OperationState state, uint32_t flags, Sense *ret);
+/* The sense of who is in the way of op. */
+Sense operation_sense_of(const CoordOp *op);
+/* On a slot's thread. Asks for it; the handler is called again with what became of
+ * it: operation_answer(). */
+Run task_operate(Task *task, const LuOperation *what, bool immed);
+Run operation_answer(Task *task, int r);
 
 /* ---- worker, slot, nexus -------------------------------------------------------------------- */
 
@@ -417,13 +481,14 @@ static inline uint64_t task_read_bytes(const Task *task)
         return min_u64(task->blocks << task->slot->lu->block_shift, task->in_expected);
 }
 
+Run task_sense(Task *task, Sense sense);
 Run task_check(Task *task, SenseKey key, uint16_t asc);
 Run task_bad_cdb(Task *task, int byte, int bit);
 Run task_bad_parameter(Task *task, int byte, int bit);
 Run task_status(Task *task, ScsiStatus status);
 /* The status for an errno of the store. */
 Run task_store_error(Task *task, int r);
-/* Not ready, ejected: NULL-free sense of the unit's medium; false: it is there. */
+/* Not ready, ejected, an operation: sense of the unit's medium; false: it is there. */
 bool slot_medium_sense(const LuSlot *slot, Sense *ret);
 /* An I/O buffer for what is to be task's buffer or in_buffer. NULL: no memory, or others need it
  * more; TASK SET FULL. */

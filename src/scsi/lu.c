@@ -76,6 +76,7 @@ int lu_new(const LuConfig *config, Store *store, Loop *coordinator, LogicalUnit 
         lu->ref = 1;
         lu->config = *config;
         lu->config.throttle = NULL; /* the coordinator's */
+        lu->config.operation = NULL;
         lu->block_shift = (unsigned)__builtin_ctz(config->block_size);
         lu->max_transfer = (uint32_t)(BUFFER_MAX_SIZE / config->block_size);
         if (config->max_transfer)
@@ -91,7 +92,7 @@ int lu_new(const LuConfig *config, Store *store, Loop *coordinator, LogicalUnit 
         lu->coord.state.throttle = throttle_ref(config->throttle);
         r = lu_pages_init(lu);
         if (r >= 0)
-                r = coordinator_init(lu, store);
+                r = coordinator_init(lu, store, config->operation);
         if (r < 0) {
                 throttle_unref(lu->coord.state.throttle);
                 lu_pages_done(lu);

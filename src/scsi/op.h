@@ -36,6 +36,10 @@ typedef enum OpFlags {
         OP_PREFIX = 1 << 13,       /* fewer whole blocks of Data-Out than asked for will do */
         OP_EXACT = 1 << 14,        /* neither less nor more Data-Out will do */
         OP_NOT_ZERO = 1 << 15,     /* length 0 is refused: WSNZ in the block limits says so */
+        /* operations on the whole medium (operation.c) */
+        OP_PASS_OPERATION = 1 << 16, /* is answered while one is under way, or has failed */
+        OP_FORMAT = 1 << 17,         /* begins one: what a format that failed does not stop */
+        OP_SANITIZE = 1 << 18,       /* ... nor a sanitize; as if HEAD OF QUEUE (SBC-4 5.37.1) */
 } OpFlags;
 
 typedef struct ScsiOp ScsiOp;
@@ -117,6 +121,12 @@ uint64_t sbc_prefetch_blocks(const Task *task); /* of its range that are read */
 Run sbc_read_capacity10(Task *task, int r);
 Run sbc_read_capacity16(Task *task, int r);
 Run sbc_start_stop(Task *task, int r);
+/* sbc-format.c, sbc-sanitize.c */
+Run sbc_format_unit(Task *task, int r);
+Run sbc_sanitize_overwrite(Task *task, int r);
+Run sbc_sanitize_block_erase(Task *task, int r);
+Run sbc_sanitize_exit(Task *task, int r);
+uint64_t sbc_format_out(const Task *task);
 
 uint64_t sbc_blocks_out(const Task *task);
 uint64_t sbc_verify_out(const Task *task);

@@ -9,9 +9,15 @@
 #define DPO_FUA 0x18
 #define DPO_BYTCHK 0x16  /* VERIFY: 00b, 01b, 11b */
 #define DPO_BYTCHK1 0x12 /* WRITE AND VERIFY: 00b, 01b */
+#define FORMAT_BITS 0x38 /* LONGLIST, FMTDATA, CMPLST; neither FMTPINFO nor lists of defects */
+#define SANITIZE (OP_SERVICE_ACTION | OP_SANITIZE)
+#define IMMED_AUSE 0xa0 /* not ZNR: there are no zones */
 
 /* clang-format off */
 const ScsiOp sbc_ops[] = {
+        { 0x04, 0, 6, OP_MEDIUM | OP_WRITES | OP_FORMAT, {}, {},
+          { 0x04, FORMAT_BITS, 0, 0, 0, CTL }, "FORMAT UNIT",
+          .out_length = sbc_format_out, .run = sbc_format_unit },
         { 0x08, 0, 6, READS | OP_ZERO_IS_256, { 1, 3 }, { 4, 1 },
           { 0x08, 0x1f, 0xff, 0xff, 0xff, CTL }, "READ(6)", .run = sbc_read },
         { 0x0a, 0, 6, WRITES | OP_ZERO_IS_256, { 1, 3 }, { 4, 1 },
@@ -43,6 +49,15 @@ const ScsiOp sbc_ops[] = {
         { 0x42, 0, 10, OP_MEDIUM | OP_WRITES | OP_PARAMETERS, {}, { 7, 2 },
           { 0x42, 0, ZERO4, GROUP5, LEN16, CTL }, "UNMAP",
           .enabled = sbc_has_unmap, .run = sbc_unmap },
+        { 0x48, 0x01, 10, SANITIZE | OP_MEDIUM | OP_WRITES | OP_PARAMETERS, {}, { 7, 2 },
+          { 0x48, IMMED_AUSE | 0x01, ZERO4, 0, LEN16, CTL }, "SANITIZE (OVERWRITE)",
+          .run = sbc_sanitize_overwrite },
+        { 0x48, 0x02, 10, SANITIZE | OP_MEDIUM | OP_WRITES, {}, {},
+          { 0x48, IMMED_AUSE | 0x02, ZERO4, 0, ZERO2, CTL }, "SANITIZE (BLOCK ERASE)",
+          .run = sbc_sanitize_block_erase },
+        { 0x48, 0x1f, 10, SANITIZE, {}, {},
+          { 0x48, IMMED_AUSE | 0x1f, ZERO4, 0, ZERO2, CTL }, "SANITIZE (EXIT FAILURE MODE)",
+          .run = sbc_sanitize_exit },
         { 0x88, 0, 16, READS, { 2, 8 }, { 10, 4 },
           { 0x88, DPO_FUA, LBA64, LEN32, GROUP5, CTL }, "READ(16)", .run = sbc_read },
         { 0x8a, 0, 16, WRITES, { 2, 8 }, { 10, 4 },

@@ -314,6 +314,44 @@ typedef struct LuModePage {
 
 #define LU_MODE_PAGES_MAX 24
 
+/* FORMAT UNIT or SANITIZE, as it is to be gone on with after the process or the machine has ended:
+ * a sanitize that has begun ends with nothing else (SBC-4 4.11.3), and no more does a format here.
+ */
+typedef enum LuOperationKind {
+        LU_OPERATION_NONE,
+        LU_OPERATION_FORMAT,
+        LU_OPERATION_OVERWRITE,
+        LU_OPERATION_BLOCK_ERASE,
+} LuOperationKind;
+
+#define LU_PATTERN_MAX 4096 /* a block */
+
+typedef struct LuOperation {
+        LuOperationKind kind;
+        bool failed;
+        int error;         /* of a failure: negative errno */
+        bool unrestricted; /* AUSE: a failure can be left behind without another that succeeds */
+        bool invert;       /* ... the pattern, with each pass but the last */
+        uint8_t passes;    /* at least 1 */
+        uint16_t pattern_length; /* each block begins with it anew; 0: zeros */
+        uint8_t pattern[LU_PATTERN_MAX];
+        /* scsi's own: what has been done and is on the medium, and which medium that is */
+        uint8_t pass;
+        uint64_t offset;
+        StoreIdentity store;
+        uint64_t size; /* 0: none has been seen yet */
+} LuOperation;
+
+/* Who keeps what a unit is to remember. */
+typedef struct LuKeeper {
+        /* On the coordinator's thread. Copies what (NULL: nothing is under way), and calls
+         * lu_kept() when no crash can make it forgotten, or with why that cannot be. */
+        void (*keep)(void *userdata, LogicalUnit *lu, const LuOperation *what);
+        /* On the same: the store has gone, which somebody should look at. */
+        void (*gone)(void *userdata, LogicalUnit *lu);
+        void *userdata;
+} LuKeeper;
+
 typedef struct LuConfig {
         LuIdentity identity;
         const char *name;    /* for events: the backing path or type */
@@ -332,6 +370,8 @@ typedef struct LuConfig {
         const LuModePage *mode_pages; /* copied; each page and subpage at most once */
         size_t n_mode_pages;          /* at most LU_MODE_PAGES_MAX */
         Throttle *throttle; /* referenced; NULL: no limits. LU_CHANGE_LIMITS sets another */
+        const LuOperation *operation; /* copied; what was kept; NULL: nothing */
+        const LuKeeper *keeper;       /* outlives the unit; NULL: nothing is remembered */
 } LuConfig;
 
 /* store may be NULL: the unit answers 02/04 until lu_set_store(). coordinator: the loop that orders
@@ -365,6 +405,34 @@ typedef struct LuChange {
 } LuChange;
 
 void lu_change(LogicalUnit *lu, LuChange *change);
+
+/* ---- operations on the whole medium (operation.c) ----------------------------------------------
+ * One at a time, while which no command gets at the medium. It goes on whatever becomes of the
+ * command that asked for it, of its nexus, and of the process. */
+
+/* The last keep() is over: r is 0 or negative errno. Any thread. */
+void lu_kept(LogicalUnit *lu, int r);
+
+typedef enum LuOperate {
+        LU_OPERATE_START,
+        LU_OPERATE_EXIT,    /* leave the failure of a sanitize or a format behind */
+        LU_OPERATE_SUSPEND, /* the process ends: keep how far it is, and do no more */
+} LuOperate;
+
+/* r: 0 when it has begun (what is kept) or is done; -EBUSY one is under way; -EROFS, -ENODEV;
+ * -EPERM the failure is one that must be mended; otherwise it could not be kept. */
+typedef void LuOperateDone(void *userdata, int r);
+/* done() runs on origin, once. what: of START, copied. -ENOMEM: it does not. */
+int lu_operate(LogicalUnit *lu, LuOperate how, const LuOperation *what, Loop *origin,
+               LuOperateDone *done, void *userdata);
+
+typedef struct LuOperationInfo {
+        LuOperationKind kind; /* NONE: nothing else is said */
+        bool failed;
+        uint64_t done, total; /* bytes, over all passes */
+} LuOperationInfo;
+
+void lu_operation(const LogicalUnit *lu, LuOperationInfo *ret); /* any thread */
 
 /* Sums over slots of relaxed per-worker counters; any thread. */
 typedef struct LuStats {

@@ -23,6 +23,13 @@ static void encode_field(const Sense *s, uint8_t p[3])
         put_be16(p + 1, (uint16_t)s->field);
 }
 
+/* Progress indication: SKSV, then the part of 65536. */
+static void encode_progress(const Sense *s, uint8_t p[3])
+{
+        p[0] = 0x80;
+        put_be16(p + 1, s->progress);
+}
+
 /* SPC-4 4.5.3 */
 static uint16_t encode_fixed(const Sense *s, uint8_t *buf)
 {
@@ -38,6 +45,8 @@ static uint16_t encode_fixed(const Sense *s, uint8_t *buf)
         put_be16(buf + 12, s->asc);
         if (s->field >= 0)
                 encode_field(s, buf + 15);
+        else if (s->has_progress)
+                encode_progress(s, buf + 15);
         return SENSE_FIXED_LENGTH;
 }
 
@@ -57,11 +66,14 @@ static uint16_t encode_descriptor(const Sense *s, uint8_t *buf)
                 put_be64(buf + n + 4, s->information);
                 n = (uint8_t)(n + 12);
         }
-        if (s->field >= 0) {
+        if (s->field >= 0 || s->has_progress) {
                 memset(buf + n, 0, 8);
                 buf[n] = 0x02;
                 buf[n + 1] = 0x06;
-                encode_field(s, buf + n + 4);
+                if (s->field >= 0)
+                        encode_field(s, buf + n + 4);
+                else
+                        encode_progress(s, buf + n + 4);
                 n = (uint8_t)(n + 8);
         }
         buf[7] = (uint8_t)(n - 8);

@@ -21,6 +21,8 @@ typedef enum SenseKey {
 enum {
         ASC_NONE = 0x0000,
         ASC_NOT_READY = 0x0400,
+        ASC_FORMAT_IN_PROGRESS = 0x0404,
+        ASC_SANITIZE_IN_PROGRESS = 0x041b,
         ASC_WRITE_ERROR = 0x0c00,
         ASC_INVALID_FIELD_IN_COMMAND_IU = 0x0e03,
         ASC_READ_ERROR = 0x1100,
@@ -33,6 +35,9 @@ enum {
         ASC_INVALID_FIELD_IN_PARAMETERS = 0x2600,
         ASC_WRITE_PROTECTED = 0x2700,
         ASC_SPACE_ALLOCATION_FAILED = 0x2707,
+        ASC_MEDIUM_FORMAT_CORRUPTED = 0x3100,
+        ASC_FORMAT_FAILED = 0x3101,
+        ASC_SANITIZE_FAILED = 0x3103,
         ASC_SAVING_NOT_SUPPORTED = 0x3900,
         ASC_MEDIUM_NOT_PRESENT = 0x3a00,
         ASC_INTERNAL_TARGET_FAILURE = 0x4400,
@@ -72,6 +77,10 @@ typedef struct Sense {
         bool in_parameters; /* field counts in the parameter list, not in the CDB */
         bool has_information;
         uint64_t information;
+        /* NO SENSE, NOT READY: how far something is, of 65536 (SPC-4 4.5.2.4.4); not with a field
+         */
+        bool has_progress;
+        uint16_t progress;
 } Sense;
 
 #define SENSE(k, a) ((Sense){ .key = (k), .asc = (a), .field = SENSE_NO_FIELD, .bit = -1 })

@@ -381,6 +381,12 @@ static void give_up(LuSlot *slot, const CoordOp *op, Task *task)
                 task_check(task, SENSE_ABORTED_COMMAND, ASC_NONE);
                 task_give_up(task, GIVE_UP_COMPLETE);
                 return;
+        case COORD_ABORT_OPERATION:
+                if (task->coord_op == op || (task->op->flags & OP_PASS_OPERATION))
+                        return;
+                task_sense(task, operation_sense_of(op));
+                task_give_up(task, GIVE_UP_COMPLETE);
+                return;
         case COORD_ABORT_RETIRE:
                 task_check(task, SENSE_ILLEGAL_REQUEST, ASC_LUN_NOT_SUPPORTED);
                 task_give_up(task, GIVE_UP_COMPLETE);

@@ -3,7 +3,7 @@
 
 /* Commands of every device type (SPC-4), and SPC-2's RESERVE and RELEASE. */
 
-#define ALWAYS (OP_PASS_UA | OP_PASS_RESERVATION)
+#define ALWAYS (OP_PASS_UA | OP_PASS_RESERVATION | OP_PASS_OPERATION)
 
 /* clang-format off */
 const ScsiOp spc_ops[] = {

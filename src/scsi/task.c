@@ -30,7 +30,7 @@ static void count_error(Task *task)
         COUNTER_ADD(task->slot->worker, n_errors, 1);
 }
 
-static Run task_sense(Task *task, Sense sense)
+Run task_sense(Task *task, Sense sense)
 {
         bool descriptor = task->slot && (task->slot->state.mode & MODE_D_SENSE);
 
@@ -118,6 +118,8 @@ Run task_store_error(Task *task, int r)
 
 bool slot_medium_sense(const LuSlot *slot, Sense *ret)
 {
+        if (operation_sense(slot->lu, slot->state.operation, OP_MEDIUM, ret))
+                return true;
         if (slot->state.ejected || (!slot->state.store && slot->lu->config.removable)) {
                 *ret = SENSE(SENSE_NOT_READY, ASC_MEDIUM_NOT_PRESENT);
                 return true;
@@ -221,6 +223,7 @@ static void coord_op_done(CoordOp *op)
         /* the handler looks at op through task->coord_op while it runs */
         if (task)
                 task_advance(task, r);
+        operation_free(op->operation);
         pool_free(&slot->worker->ops, op);
         slot_unref(slot);
 }
@@ -264,6 +267,7 @@ static void leave(Task *task)
 {
         if (task->coord_op) {
                 task->coord_op->owner = NULL;
+                __atomic_store_n(&task->coord_op->abandoned, true, __ATOMIC_RELAXED);
                 task->coord_op = NULL;
         }
         if (UNLIKELY(task->state == TASK_THROTTLED))
@@ -380,13 +384,17 @@ void task_release(Task *task)
 
 /* ---- running ------------------------------------------------------------------------------- */
 
+/* What these begin waits for ghosts itself. */
+#define OPERATES (OP_FORMAT | OP_SANITIZE)
+
 /* May the task touch something that a ghost may still change? */
 static bool meets_ghost(const Task *task)
 {
         const LuSlot *slot = task->slot;
         unsigned shift;
 
-        if (LIKELY(!slot || !slot->state.ghosts) || !(task->op->flags & (OP_TRANSFER | OP_WRITES)))
+        if (LIKELY(!slot || !slot->state.ghosts) ||
+            !(task->op->flags & (OP_TRANSFER | OP_WRITES)) || (task->op->flags & OPERATES))
                 return false;
         shift = slot->lu->block_shift;
         if (!(task->op->flags & OP_RANGE))
@@ -400,7 +408,8 @@ static bool is_overtaken(const Task *task)
 {
         const LuSlot *slot = task->slot;
 
-        if (!slot || !(task->op->flags & OP_WRITES) || task->status != SCSI_GOOD)
+        if (!slot || !(task->op->flags & OP_WRITES) || (task->op->flags & OPERATES) ||
+            task->status != SCSI_GOOD)
                 return false;
         if (slot->need_ghosts > slot->state.ghosts_version)
                 return true; /* which, is not known here yet */
@@ -467,13 +476,18 @@ static bool admit(Task *task)
         return true;
 }
 
-/* Medium, write protection, range: what may change while a command waits. */
+/* An operation, medium, write protection, range: what may change while a command waits. */
 static bool check_medium(Task *task)
 {
         const LuState *s = &task->slot->state;
         uint32_t flags = task->op->flags;
         Sense sense;
 
+        if (UNLIKELY(s->operation) &&
+            operation_sense(task->slot->lu, s->operation, flags, &sense)) {
+                task_sense(task, sense);
+                return false;
+        }
         if (!(flags & (OP_MEDIUM | OP_WRITES | OP_RANGE)))
                 return true;
         if (UNLIKELY(!s->store || s->ejected) && slot_medium_sense(task->slot, &sense)) {
@@ -732,6 +746,8 @@ void task_submit(Task *task)
                 task_finish(task);
                 return;
         }
+        if (UNLIKELY(task->op->flags & OP_SANITIZE))
+                task->attribute = TASK_HEAD_OF_QUEUE;
         slot_add(slot, task);
         if (UNLIKELY(task->attribute == TASK_ORDERED)) {
                 if (order_begin(task) < 0) {

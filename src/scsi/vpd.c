@@ -126,7 +126,9 @@ static void emit_limits(const Task *task, Writer *w)
 static void emit_characteristics(const Task *task, Writer *w)
 {
         write_be16(w, task->slot->lu->config.rotation_rate);
-        write_fill(w, 0, LONG_PAGE - 2);
+        write_u8(w, 0);
+        write_u8(w, 0x40); /* WABEREQ 01b: what a block erase went over can be read */
+        write_fill(w, 0, LONG_PAGE - 4);
 }
 
 /* SBC-3 6.6.4 */

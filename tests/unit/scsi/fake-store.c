@@ -126,7 +126,7 @@ void fake_store_lend(Store *s)
 
 void fake_store_identity(Store *s, uint64_t a)
 {
-        s->identity = (StoreIdentity){ .kind = 1, .a = a };
+        s->identity = (StoreIdentity){ .kind = 1, .a = a, .b = a };
 }
 
 FakeStats fake_store_stats(const Store *s)

@@ -41,10 +41,12 @@ static void test_rows(void)
                                                  op->lba.size == 3 && b == 0 ? 0x1f : 0xff);
                         for (unsigned b = 0; b < op->length.size; b++)
                                 g_assert_cmpuint(op->usage[op->length.at + b], ==, 0xff);
-                        /* what changes the medium needs it, and names its range or parameters */
+                        /* what changes the medium needs it, and names its range or parameters, or
+                         * changes all of it */
                         if (op->flags & OP_WRITES) {
                                 g_assert_true(op->flags & OP_MEDIUM);
-                                g_assert_true(op->flags & (OP_RANGE | OP_PARAMETERS));
+                                g_assert_true(op->flags &
+                                              (OP_RANGE | OP_PARAMETERS | OP_FORMAT | OP_SANITIZE));
                                 g_assert_false(op->flags & (OP_PASS_UA | OP_PASS_RESERVATION));
                         }
                         if (!op->enabled)

@@ -6,6 +6,7 @@
 
 #define SIZE (1 * MIB)
 #define BS 512
+#define STORE_ID 77
 
 typedef struct Fixture {
         World w;
@@ -24,6 +25,7 @@ static inline void setup_config(Fixture *f, const LuConfig *config)
 {
         world_init(&f->w, 11, 2);
         f->store = fake_store_new(f->w.sim, SIZE, caps);
+        fake_store_identity(f->store, STORE_ID);
         f->lu = unit_new(&f->w, f->store, config);
         f->map = map_of(f->lu, 1);
         f->a = nexus_new(&f->w, 0, f->map);
