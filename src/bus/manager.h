@@ -157,6 +157,16 @@ size_t manager_target_names(Manager *m, const char *after, const char **ret, siz
 uint32_t manager_target_tid(const Manager *m, const char *target); /* 0: none */
 const char *manager_target_of_tid(const Manager *m, uint32_t tid); /* NULL: none */
 
+/* What is done to the whole of a unit, or has failed. */
+typedef struct UnitOperationInfo {
+        const char *kind;      /* "format", "overwrite", "block-erase"; NULL: nothing */
+        bool failed;           /* nobody gets at the data until it has been done again */
+        const char *reason;    /* why; "" */
+        const char *by;        /* who asked */
+        uint64_t done, total;  /* bytes, over all passes */
+        uint64_t started_usec; /* CLOCK_REALTIME */
+} UnitOperationInfo;
+
 /* Live facts of a unit. A unit is one object, whatever maps it: key is its UUID as text. */
 typedef struct UnitInfo {
         const char *uuid;
@@ -170,6 +180,7 @@ typedef struct UnitInfo {
         const char *scsi_id, *serial, *vendor, *product, *revision, *naa; /* naa as hex */
         uint64_t reads, writes, others, read_bytes, write_bytes, errors, in_flight, ghosts;
         uint64_t throttled, throttled_usec; /* commands that waited for a limit, and how long */
+        UnitOperationInfo operation;
 } UnitInfo;
 
 typedef struct UnitMapping {
@@ -192,6 +203,25 @@ void manager_unit_configure(Manager *m, const Caller *caller, const char *uuid, 
                             EditDone *done, void *userdata, GDestroyNotify destroy);
 void manager_unit_refresh(Manager *m, const Caller *caller, const char *uuid, EditDone *done,
                           void *userdata, GDestroyNotify destroy);
+
+#define UNIT_PATTERN_MAX 4096
+
+/* An operation on the whole of a unit, as an initiator's FORMAT UNIT or SANITIZE would begin it. */
+typedef struct UnitOperation {
+        const char
+                *kind;   /* as in UnitOperationInfo; "exit-failure": leave one that failed behind */
+        unsigned passes; /* of "overwrite": 1 to 31 */
+        bool invert;     /* ... the pattern, in between */
+        bool restricted; /* a failure is not to be left behind but by another that succeeds */
+        bool force;      /* also under initiators that are logged in */
+        const uint8_t *pattern; /* of a block at most; longer ones are refused */
+        size_t n_pattern;       /* 0: zeros */
+} UnitOperation;
+
+/* done() when it has begun. */
+void manager_unit_operate(Manager *m, const Caller *caller, const char *uuid,
+                          const UnitOperation *wish, EditDone *done, void *userdata,
+                          GDestroyNotify destroy);
 
 /* Sessions: the manager keeps the table that engine events maintain; counters are asked for, so
  * that the synchronous getters give those of the last answer. */
@@ -272,6 +302,7 @@ typedef struct ManagerObserver {
         void (*portals_changed)(void *userdata);
         void (*login_rejected)(void *userdata, const char *target, const char *initiator,
                                const char *peer, const char *reason, uint16_t status);
+        void (*unit_progress)(void *userdata, const char *uuid); /* of its operation */
         void (*file_progress)(void *userdata, const char *path, uint64_t done, uint64_t total);
         void (*changed)(void *userdata); /* generation, state, counts */
 } ManagerObserver;

@@ -26,6 +26,9 @@
 #define MSG_IO_ERROR    "da619e7b88b14418abd6784eba1f364c" /* a backing store failed */
 #define MSG_STORE_AWAY  "d2fac70c76234d15b9dc0a6b1baddc99" /* a LUN is not ready */
 #define MSG_STORE_READY "d88bb3bf06d64a58ab92278cbab8f0ee" /* a LUN came ready */
+#define MSG_OPERATION   "7d0b5b0a3f5f4be0a0c64d0f0b0f6c11" /* a format or sanitize began, or goes on */
+#define MSG_OPERATION_DONE "b0c1a4f6e8a94b58b6a4d7a6a9c3e512" /* ... is over */
+#define MSG_OPERATION_FAILED "4c0f6f5a1f8247a3a0de5f7f0c7cf713" /* ... has failed */
 #define MSG_PROBLEM     "8e8290eca4344ae68d5fbc5f1a327899" /* a configuration problem */
 /* clang-format on */
 

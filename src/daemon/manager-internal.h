@@ -7,6 +7,7 @@
 #include "daemon/journal.h"
 #include "daemon/manager.h"
 #include "daemon/opener.h"
+#include "daemon/operation-mark.h"
 
 /* What the parts of the manager share. Each section belongs to the file it names. */
 
@@ -136,6 +137,13 @@ struct Manager {
         List files; /* FileMaking, under way */
         LoopLane file_lane;
         char *file_folder;
+
+        /* manager-operation.c */
+        GHashTable *operations; /* uuid -> OperationMark */
+        char *operation_dir, boot[37];
+        LuKeeper keeper;
+        LoopLane operation_lane;
+        LoopTimer operation_tell;
 
         /* manager-armed.c */
         Armed *armed;        /* waits to be confirmed; or NULL */
@@ -301,6 +309,26 @@ typedef void UnitJobDone(int r, const char *text, void *userdata);
 /* Looks at the store again, or (options) changes its options. -EBUSY: a job is under way. */
 int unit_refresh(Unit *u, UnitJobDone *done, void *userdata);
 int unit_configure(Unit *u, const char *options, UnitJobDone *done, void *userdata);
+
+/* ---- manager-operation.c --------------------------------------------------------------------- */
+
+void operations_open(Manager *m); /* what earlier runs left under way */
+void operations_close(Manager *m);
+/* Keeps how far they are, so that the next run goes on: then(), within bounded time. */
+void operations_suspend(Manager *m, void (*then)(Manager *m));
+void operation_info(Manager *m, const Unit *u, UnitOperationInfo *ret);
+/* NULL: nothing is under way, and nothing has failed. */
+const LuOperation *operation_of(const Manager *m, const char *uuid);
+
+/* ---- manager-view.c -------------------------------------------------------------------------- */
+
+/* Something that a client asks for and that is no change of the desired state: done() with error
+ * (NULL: none), and what is journaled. */
+typedef struct Action Action;
+/* what: for the journal; taken. NULL: nothing to say. */
+Action *action_new(Manager *m, const Caller *caller, EditDone *done, void *userdata,
+                   GDestroyNotify destroy, char *what);
+void action_over(Action *a, const char *error, const char *text); /* frees a */
 
 /* ---- manager-flush.c ------------------------------------------------------------------------- */
 

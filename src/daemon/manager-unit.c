@@ -483,6 +483,8 @@ int unit_need_lu(Unit *u)
         unit_mode_pages(u->spec, pages);
         config.mode_pages = pages;
         config.n_mode_pages = u->spec->mode_pages->len;
+        config.operation = operation_of(u->manager, u->uuid);
+        config.keeper = &u->manager->keeper;
         r = throttle_make(u->manager, &u->spec->limits, &config.throttle);
         if (r >= 0)
                 r = lu_new(&config, served_store(u),

@@ -184,6 +184,7 @@ int manager_unit(Manager *m, const char *uuid, UnitInfo *ret)
                 .throttled = stats.throttled,
                 .throttled_usec = stats.throttled_ns / NSEC_PER_USEC,
         };
+        operation_info(m, u, &ret->operation);
         return 0;
 }
 
@@ -223,17 +224,17 @@ const char *manager_unit_of(Manager *m, const char *target, uint16_t lun)
 
 /* ---- doing something to one unit or session -------------------------------------------------- */
 
-typedef struct Action {
+struct Action {
         Manager *manager;
         uid_t uid;
         char *name, *what;
         EditDone *done;
         void *userdata;
         GDestroyNotify destroy;
-} Action;
+};
 
-static Action *action_new(Manager *m, const Caller *caller, EditDone *done, void *userdata,
-                          GDestroyNotify destroy, char *what)
+Action *action_new(Manager *m, const Caller *caller, EditDone *done, void *userdata,
+                   GDestroyNotify destroy, char *what)
 {
         Action *a = g_new0(Action, 1);
 
@@ -247,7 +248,7 @@ static Action *action_new(Manager *m, const Caller *caller, EditDone *done, void
         return a;
 }
 
-static void action_over(Action *a, const char *error, const char *text)
+void action_over(Action *a, const char *error, const char *text)
 {
         EditResult result = { .generation = a->manager->generation };
         char uid[16];
@@ -273,6 +274,7 @@ static void action_over(Action *a, const char *error, const char *text)
         g_free(a->what);
         g_free(a);
 }
+
 
 static void on_unit_job(int r, const char *text, void *userdata)
 {

@@ -155,6 +155,7 @@ static int manager_open(Manager *m, const ManagerConfig *config)
                 return r;
         }
         event_loop_set_jobs(m->event_loop, run_job, m);
+        operations_open(m);
         logs_open(m);
         armed_open(m);
         refresh_init(m);
@@ -199,6 +200,11 @@ static void on_engine_stopped(void *userdata)
         m->stopped(m->stopped_userdata);
 }
 
+static void stop_engine(Manager *m)
+{
+        engine_stop(m->engine, STOP_TIMEOUT, on_engine_stopped, m);
+}
+
 void manager_stop(Manager *m, void (*done)(void *userdata), void *userdata)
 {
         if (m->state == MANAGER_STOPPING)
@@ -211,7 +217,7 @@ void manager_stop(Manager *m, void (*done)(void *userdata), void *userdata)
         files_cancel(m);
         refresh_stop(m);
         manager_touch(m);
-        engine_stop(m->engine, STOP_TIMEOUT, on_engine_stopped, m);
+        operations_suspend(m, stop_engine);
 }
 
 /* false: jobs that hang in a store hold on to us; the process ends instead. */
@@ -233,6 +239,7 @@ Manager *manager_free(Manager *m)
         m->armed = armed_free(m->armed);
         m->left_over = made_file_free(m->left_over);
         m->engine = engine_free(m->engine);
+        operations_close(m);
         logs_close(m);
         iscsi_map_unref(m->map);
         g_tree_unref(m->target_order);

@@ -21,6 +21,7 @@
  *   manager-target.c  a target of the desired state -> what the workers are given
  *   manager-unit.c    logical units, each an object of its own, shared by what names the same thing
  *   manager-store.c   opening, retrying and refreshing their backing stores
+ *   manager-operation.c  formats and sanitizes: what is remembered of them, how far they are
  *   manager-persist.c the state directory
  *   manager-session.c what the workers report
  *   manager-portal.c  listening sockets

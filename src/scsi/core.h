@@ -265,6 +265,7 @@ void operation_clear(LogicalUnit *lu); /* nobody has lu */
 /* Any thread; operate.c from here: */
 Operation *operation_new(const LuOperation *what); /* NULL: no memory */
 Operation *operation_free(Operation *o);           /* which has not begun, or is over */
+void operation_set_by(Operation *o, const char *by);
 const LuOperation *operation_what(const Operation *o) _pure_;
 OperationState operation_state(const LuOperation *what) _pure_;
 /* What state makes of commands with these flags; false: nothing. */

@@ -132,6 +132,7 @@ Run task_operate(Task *task, const LuOperation *what, bool immed)
                 operation_free(o);
                 return RUN_DONE;
         }
+        operation_set_by(o, task->nexus->initiator_port);
         op->operation = o;
         op->immed = immed;
         task->step = 1;

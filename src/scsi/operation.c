@@ -67,6 +67,14 @@ struct Operation {
 
 static unsigned n_stints; /* atomic */
 
+void operation_set_by(Operation *o, const char *by)
+{
+        size_t n = strnlen(by, LU_BY_MAX - 1);
+
+        memcpy(o->what.by, by, n);
+        o->what.by[n] = '\0';
+}
+
 const LuOperation *operation_what(const Operation *o)
 {
         return &o->what;

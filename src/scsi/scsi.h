@@ -325,6 +325,7 @@ typedef enum LuOperationKind {
 } LuOperationKind;
 
 #define LU_PATTERN_MAX 4096 /* a block */
+#define LU_BY_MAX 256
 
 typedef struct LuOperation {
         LuOperationKind kind;
@@ -335,6 +336,7 @@ typedef struct LuOperation {
         uint8_t passes;    /* at least 1 */
         uint16_t pattern_length; /* each block begins with it anew; 0: zeros */
         uint8_t pattern[LU_PATTERN_MAX];
+        char by[LU_BY_MAX]; /* who asked, for people; a command's: its initiator port */
         /* scsi's own: what has been done and is on the medium, and which medium that is */
         uint8_t pass;
         uint64_t offset;
