@@ -168,9 +168,12 @@ static void store_done(LoopJob *job)
 
         m->n_jobs--;
         if (k->result < 0) {
-                log_error("%s/%s could not be %s: %s; the operation waits for that",
-                          m->operation_dir, k->uuid, k->text ? "written" : "removed",
-                          strerror(-k->result));
+                unsigned suppressed;
+
+                if (ratelimit_pass(&m->store_rate, loop_now(m->loop), &suppressed))
+                        log_error("%s/%s could not be %s: %s; the operation waits for that",
+                                  m->operation_dir, k->uuid, k->text ? "written" : "removed",
+                                  strerror(-k->result));
         } else {
                 journal_change(m, k->uuid, operation_of(m, k->uuid),
                                k->mark ? &k->mark->what : NULL);
@@ -281,7 +284,8 @@ static void found_mark(void *userdata, const char *uuid, int r, const char *text
                         "\"tgtctl sanitize --exit-failure\"",
                         m->operation_dir, uuid, strerror(-r));
                 operation_mark_unreadable(mark, r);
-        }
+        } else if (!mark->what.failed)
+                journal(m, uuid, LOG_NOTICE, MSG_OPERATION, &mark->what, "goes on");
         g_hash_table_replace(m->operations, g_strdup(uuid), mark);
 }
 

@@ -275,7 +275,6 @@ void action_over(Action *a, const char *error, const char *text)
         g_free(a);
 }
 
-
 static void on_unit_job(int r, const char *text, void *userdata)
 {
         if (r < 0)

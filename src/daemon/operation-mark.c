@@ -199,6 +199,23 @@ static int make_directory(const char *dir)
         return sync_directory(above);
 }
 
+static int file_error(const GError *error)
+{
+        static const struct {
+                int code, error;
+        } codes[] = {
+                { G_FILE_ERROR_NOSPC, -ENOSPC },
+                { G_FILE_ERROR_ROFS, -EROFS },
+                { G_FILE_ERROR_ACCES, -EACCES },
+                { G_FILE_ERROR_NOTDIR, -ENOTDIR },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(codes); i++)
+                if (codes[i].code == error->code)
+                        return codes[i].error;
+        return -EIO;
+}
+
 int operation_mark_store(const char *dir, const char *uuid, const char *text)
 {
         g_autofree char *path = g_build_filename(dir, uuid, NULL);
@@ -208,19 +225,15 @@ int operation_mark_store(const char *dir, const char *uuid, const char *text)
         if (!text) {
                 if (unlink(path) == 0)
                         return sync_directory(dir);
-                return errno == ENOENT ? 0 : -errno;
+                return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
         }
         r = make_directory(dir);
         if (r < 0)
                 return r;
-        errno = 0;
         if (!g_file_set_contents_full(path, text, -1,
                                       G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE,
                                       0600, &error))
-                return error->code == G_FILE_ERROR_NOSPC   ? -ENOSPC
-                       : error->code == G_FILE_ERROR_ROFS  ? -EROFS
-                       : error->code == G_FILE_ERROR_ACCES ? -EACCES
-                                                           : -EIO;
+                return file_error(error);
         return sync_directory(dir);
 }
 
