@@ -174,6 +174,7 @@ typedef struct Desired {
         GPtrArray *accounts;            /* AccountSpec*: known by name, to be bound by tgtadm */
         GPtrArray *backing_directories; /* char*: paths below need no extra authority */
         bool ignore_errors;             /* of the file, for tgt-admin; no part of what runs */
+        uint32_t control_port;          /* likewise; 0: not given */
 } Desired;
 
 Desired *desired_new(void);

@@ -66,9 +66,11 @@ static const Directive table[] = {
           .help = "yes: tgt-admin goes on with the next target after an error, as with its option "
                   "--ignore-errors. To the daemon, an error in a block always costs only that "
                   "block." },
-        { "control-port", IN_GLOBAL, &type_ignored, 0, .values = "0|NUMBER",
-          .help = "Taken for compatibility: the option --control-port of the daemon and of the "
-                  "commands counts." },
+        { "control-port", IN_GLOBAL, &type_file_port, G(control_port), .max = INT16_MAX,
+          .values = "NUMBER",
+          .help = "Which instance of the daemon tgt-admin configures by this file, as with its "
+                  "option --control-port. A daemon that reads the file serves it, whatever its "
+                  "number." },
         NOT_YET("iSNS", IN_GLOBAL, "On|Off", "Registration with an iSNS server."),
         NOT_YET("iSNSServerIP", IN_GLOBAL, "ADDRESS", "The iSNS server."),
         NOT_YET("iSNSServerPort", IN_GLOBAL, "NUMBER", "The port of the iSNS server."),

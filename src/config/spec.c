@@ -578,6 +578,7 @@ Desired *desired_globals_dup(const Desired *d)
         for (guint i = 0; i < d->backing_directories->len; i++)
                 g_ptr_array_add(n->backing_directories, g_strdup(d->backing_directories->pdata[i]));
         n->ignore_errors = d->ignore_errors;
+        n->control_port = d->control_port;
         return n;
 }
 

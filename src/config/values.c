@@ -336,6 +336,19 @@ static void clear_ignored(const Directive *d, void *object)
 {
 }
 
+static int set_file_port(Setting *s)
+{
+        int r = set_u32(s);
+
+        if (r < 0 || *(uint32_t *)setting_field(s) == 0)
+                return r;
+        return setting_warning(
+                s, "\"%s\" is for tgt-admin; a daemon that reads this file serves it", s->value);
+}
+
+const DirectiveType type_file_port = { .set = set_file_port,
+                                       .get = get_ignored,
+                                       .clear = value_clear_u32 };
 const DirectiveType type_file_bool = { .set = set_bool, .get = get_ignored, .clear = clear_bool };
 
 const DirectiveType type_ignored = { .set = set_ignored,

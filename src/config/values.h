@@ -16,6 +16,7 @@ extern const DirectiveType type_word;      /* char*, one of values */
 extern const DirectiveType type_path;      /* char*, absolute */
 extern const DirectiveType type_paths;     /* GPtrArray of char*, absolute */
 extern const DirectiveType type_file_bool; /* the same of the file at hand: not written again */
+extern const DirectiveType type_file_port; /* uint32_t, 0: not given; likewise */
 extern const DirectiveType type_ignored;   /* taken and without effect; a word that is not the first
                                               of values gets a warning */
 

@@ -16,6 +16,31 @@ static bool same_file(const char *a, const char *b)
         return stat(a, &s) == 0 && stat(b, &t) == 0 && s.st_dev == t.st_dev && s.st_ino == t.st_ino;
 }
 
+/* The number in the file counts unless the command line has one. It is looked for before there is a
+ * daemon to ask which file is its own. */
+static int take_file_port(Admin *a)
+{
+        const char *files[] = { a->given['c'] ?: DEFAULT_CONF, NULL };
+        GPtrArray *problems = NULL;
+        GHashTable *bad = NULL;
+        Desired *d = NULL;
+        uint32_t port;
+
+        if (a->ctl.connected || config_load_files(files, NULL, &d, &bad, &problems) < 0)
+                return ADMIN_OK; /* who loads it in earnest says so */
+        port = d->control_port;
+        desired_free(d);
+        g_hash_table_unref(bad);
+        g_ptr_array_unref(problems);
+        if (port == 0)
+                return ADMIN_OK;
+        if (a->ctl.options.control_port > 0)
+                return admin_stop(ADMIN_WRONG,
+                                  "Multiple control-port definitions are not allowed!\n");
+        a->ctl.options.control_port = port;
+        return ADMIN_OK;
+}
+
 /* Which file, and whether the daemon reads it itself. */
 static int find_file(Admin *a, char **ret)
 {
@@ -63,8 +88,10 @@ static int load_file(Admin *a)
 {
         g_autofree char *file = NULL;
         const char *files[] = { NULL, NULL };
-        int r = find_file(a, &file);
+        int r = take_file_port(a);
 
+        if (r == ADMIN_OK)
+                r = find_file(a, &file);
         if (r != ADMIN_OK)
                 return r;
         if (access(file, F_OK) < 0) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -100,6 +101,7 @@ static char *command_line(const GPtrArray *words)
 
 int admin_step(Admin *a, ...)
 {
+        g_autofree char *port = g_strdup_printf("%" PRIi64, MAX(a->ctl.options.control_port, 0));
         g_autoptr(GPtrArray) words = g_ptr_array_new();
         g_autofree char *line = NULL;
         const char *word;
@@ -108,7 +110,7 @@ int admin_step(Admin *a, ...)
 
         g_ptr_array_add(words, (char *)"tgtadm");
         g_ptr_array_add(words, (char *)"-C");
-        g_ptr_array_add(words, (char *)(a->given['C'] ?: "0"));
+        g_ptr_array_add(words, port);
         va_start(ap, a);
         while ((word = va_arg(ap, const char *)))
                 g_ptr_array_add(words, (char *)word);

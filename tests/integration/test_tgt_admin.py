@@ -212,6 +212,26 @@ def test_another_file():
         assert listing(d) == ""
 
 
+def test_a_file_names_its_instance():
+    """control-port in a file: the targets are made there, and nowhere else."""
+    with tgt.scratch() as e, ours() as first:
+        second = stgt.Ours(e, args=["--control-port", "3"])
+        second.socket, second.env = first.socket, first.env
+        with second:
+            path = write(os.path.join(e, "x.conf"), "control-port 3\n" + block(A, f"backing-store {first.disks[0]}"))
+            first.ok("-e", "-c", path, **ADMIN)
+            assert listing(first) == "" and A in first.ok("-s", "-C", 3, **ADMIN)
+            r = first.run("--update", "ALL", "-c", path, "-C", 3, **ADMIN)
+            assert r.code == 1 and "Multiple control-port definitions are not allowed!" in r.out, r
+            out = first.ok("--update", "ALL", "-c", write(path, "control-port 3\n"), "-v", **ADMIN)
+            assert "tgtadm -C 3 " in out and first.ok("-s", "-C", 3, **ADMIN) == "", out
+            # where nobody is
+            r = first.run("-e", "-c", write(path, "control-port 4\n" + block(A)), **ADMIN)
+            assert r.code == 107, r
+            r = first.run("-e", "-c", write(path, "control-port 40000\n" + block(A)), **ADMIN)
+            assert r.code == 1 and f"{path}:1: control-port: " in r.err, r
+
+
 def test_dump_round_trips():
     with ours() as d:
         d.ok("--op", "new", "--mode", "target", "--tid", 3, "-T", A)

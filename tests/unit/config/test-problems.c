@@ -261,9 +261,8 @@ static void test_globals(void)
                                         "IPv4 or [IPv6] address "
                                         "or * expected\n" },
                 { "control-port 7",
-                  "t.conf:1: warning: control-port: \"7\" has no effect here: Taken for "
-                  "compatibility: the option --control-port of the daemon and of the commands "
-                  "counts.\n" },
+                  "t.conf:1: warning: control-port: \"7\" is for tgt-admin; a daemon that "
+                  "reads this file serves it\n" },
                 { "write-cache off", "t.conf:1: write-cache: stands in a target or backing-store "
                                      "block only\n" },
                 { "</target>", "t.conf:1: </target> without <target NAME>\n" },
