@@ -325,6 +325,8 @@ static int set_ignored(Setting *s)
                                      s->value, s->directive->values);
         if (strcasecmp(s->value, quiet) == 0)
                 return 0;
+        if (s->directive->refused)
+                return setting_error(s, "\"%s\": %s expected", s->value, s->directive->values);
         return setting_warning(s, "\"%s\" has no effect here: %s", s->value, s->directive->help);
 }
 

@@ -257,6 +257,7 @@ static void test_globals(void)
                   "t.conf:1: iSNSServerIP: not supported by this build\n" },
                 { "default-driver iser", "t.conf:1: default-driver: \"iser\" is not supported by "
                                          "this build; iscsi expected\n" },
+                { "default-driver iscis", "t.conf:1: default-driver: \"iscis\": iscsi expected\n" },
                 { "portal example.com", "t.conf:1: portal: \"example.com\": ADDRESS[:PORT] with an "
                                         "IPv4 or [IPv6] address "
                                         "or * expected\n" },
