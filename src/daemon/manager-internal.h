@@ -117,6 +117,7 @@ struct Manager {
         GHashTable *republish; /* Target: to be built anew */
         GPtrArray *dropped;    /* LogicalUnit: to be retired after that */
         RateLimit store_rate;
+        bool ring_reported;
         StoreHost *store_host; /* of our own channels, or NULL */
 
         /* manager-edit.c */

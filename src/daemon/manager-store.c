@@ -339,6 +339,21 @@ static bool is_remote(const Unit *u)
         return type && type->remote;
 }
 
+/* Once: it is the same for all of them. */
+static void report_ring(Manager *m, int r)
+{
+        if (r >= 0 || m->ring_reported)
+                return;
+        m->ring_reported = true;
+        if (r == -EOPNOTSUPP)
+                log_info("Writes of bs-type aio to files go through threads: io_uring serves for "
+                         "them from Linux 6.12 on.");
+        else
+                log_info("Writes of bs-type aio to files go through threads: io_uring is refused "
+                         "(%s), by kernel.io_uring_disabled or by SystemCallFilter= of the unit.",
+                         strerror(-r));
+}
+
 static void opened(Unit *u, StoreJob *j)
 {
         StoreIdentity id = store_identity(j->store);
@@ -350,6 +365,7 @@ static void opened(Unit *u, StoreJob *j)
                 claim_store_id(u, &id);
                 (void)unit_claim(u); /* what is not looked at first: in memory */
         }
+        report_ring(u->manager, store_caps(j->store).ring_error);
         u->store = TAKE_PTR(j->store);
         u->store_readonly = j->spec.readonly;
         unit_ready(u);

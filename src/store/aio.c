@@ -463,5 +463,9 @@ static const StoreOps aio_ops = {
 
 int aio_open(const StoreSpec *spec, Store **ret, StoreError *reterr)
 {
-        return file_open(spec, &aio_ops, true, ret, reterr);
+        int r = file_open(spec, &aio_ops, true, ret, reterr);
+
+        if (r >= 0 && !((FileStore *)*ret)->block_device)
+                (*ret)->caps.ring_error = uring_check();
+        return r;
 }

@@ -35,7 +35,8 @@ void aio_end_cancelled(List *cancelled);
 
 typedef struct Uring Uring;
 
-/* -ENOSYS, -EPERM: not on this machine, or not in this sandbox. */
+/* 0, or why there can be no ring: StoreCaps.ring_error. */
+int uring_check(void);
 int uring_new(Loop *loop, Uring **ret);
 Uring *uring_free(Uring *u); /* nothing is in it */
 /* Goes to the kernel at the end of the turn. */

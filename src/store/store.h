@@ -74,6 +74,9 @@ typedef struct StoreCaps {
         bool zero;           /* STORE_ZERO without writing every byte */
         bool rotational;
         bool volatile_cache; /* a flush does something */
+        /* Negative: writes go through threads, since io_uring cannot be used. -EOPNOTSUPP: the
+         * kernel is too old for it; -EPERM, -ENOSYS and others: it refuses, or a sandbox does. */
+        int ring_error;
 } StoreCaps;
 
 /* What to open. Strings are the caller's, for the call. */

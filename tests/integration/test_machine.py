@@ -241,6 +241,67 @@ kill $load; wait $load || true
 """)
 
 
+def test_sandboxed_ring():
+    """Writes of aio to a file go by io_uring in the sandbox of the unit; where that refuses it, or half of
+    it, they go another way, which the journal says once, and nothing is lost."""
+    with tgt.scratch(disk=True) as d:
+        tgt.sparse(os.path.join(d, "disk.img"), 64 << 20)
+        machine(f"image={d}/disk.img\n" + r"""
+cat > /etc/tgt/targets.d/disk.conf <<EOF
+<target $name>
+    <backing-store $image>
+        bs-type aio
+    </backing-store>
+    <backing-store $image.2>
+        bs-type aio
+    </backing-store>
+    initiator-address 127.0.0.1
+</target>
+EOF
+cp $image $image.2
+write() { # write PATTERN AT: a megabyte, in 16 writes
+    local args=() i
+    for i in $(seq 0 15); do args+=(-c "write -q -P $1 $(($2 * 1024 + i * 64))k 64k"); done
+    qemu-io -f raw "${args[@]}" "iscsi://127.0.0.1/$name/1"
+}
+reads() { # reads PATTERN AT
+    not grep -q 'verification failed' <<<"$(qemu-io -f raw -c "read -P $1 ${2}M 1M" "iscsi://127.0.0.1/$name/1" 2>&1)"
+}
+submitted() { # what the rings of tgtd have taken
+    local n=0 fd
+    for fd in /proc/$(systemctl show -P MainPID tgtd.service)/fd/*; do
+        [ "$(readlink $fd)" = 'anon_inode:[io_uring]' ] || continue
+        n=$((n + $(sed -n 's/^SqTail:[[:space:]]*//p' ${fd/\/fd\//\/fdinfo\/})))
+    done
+    echo $n
+}
+systemctl start tgtd.service
+[ "$(submitted)" = 0 ]
+write 1 0
+before=$(submitted); write 2 1; after=$(submitted)
+[ $((after - before)) -ge 16 ] || { echo "the rings took $before, then $after"; exit 1; }
+reads 1 0; reads 2 1; not reads 2 0
+not grep -q 'go through threads' <<<"$(journalctl -b --no-pager -u tgtd)"
+n=3
+for filter in io_uring_setup io_uring_enter 'io_uring_setup io_uring_enter io_uring_register'; do
+    mkdir -p /etc/systemd/system/tgtd.service.d
+    printf '[Service]\nSystemCallFilter=~%s\n' "$filter" > /etc/systemd/system/tgtd.service.d/ring.conf
+    systemctl daemon-reload; systemctl restart tgtd.service
+    since=$(systemctl show -P InvocationID tgtd.service)
+    write $n $((n - 1))
+    [ "$(submitted)" = 0 ]
+    for p in $(seq $n); do reads $p $((p - 1)); done
+    lines=$(journalctl -b --no-pager _SYSTEMD_INVOCATION_ID=$since | grep 'go through threads')
+    [ "$(wc -l <<<"$lines")" = 1 ]
+    grep -q 'io_uring is refused (Operation not permitted)' <<<"$lines"
+    n=$((n + 1))
+done
+rm /etc/systemd/system/tgtd.service.d/ring.conf
+systemctl daemon-reload; systemctl restart tgtd.service
+before=$(submitted); write 9 8; [ $(($(submitted) - before)) -ge 16 ]
+""", "-b", d)
+
+
 def test_metrics_endpoint():
     """Prometheus' way: who asks is answered, also while tgtd does not run, and asking does not start it."""
     out = machine(r"""

@@ -2,11 +2,15 @@
 #include "harness.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 /* What is particular to files: how opening fails and what it says, what refreshing notices, a file
@@ -409,6 +413,82 @@ static void test_lend_not(void)
         }
 }
 
+/* ---- without io_uring ---- */
+
+static void test_old_kernel(void)
+{
+        static const Kind rows[] = {
+                { "aio", { .type = "aio" }, PATH_DISK, .old_kernel = true },
+                { "rdwr", { .type = "rdwr" }, PATH_DISK, .old_kernel = true },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+                Bed b;
+
+                bed_open(&b, &rows[i], SIZE, 0, i);
+                g_assert_cmpint(store_caps(b.store).ring_error, ==, i == 0 ? -EOPNOTSUPP : 0);
+                bed_close(&b);
+        }
+}
+
+typedef struct Refusal {
+        const char *name;
+        unsigned call;
+        int error;
+} Refusal;
+
+/* From now on, in this process and for good. */
+static void refuse_call(const Refusal *r)
+{
+        struct sock_filter code[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, r->call, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)r->error),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog filter = { .len = G_N_ELEMENTS(code), .filter = code };
+
+        g_assert_cmpint(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), ==, 0);
+        g_assert_cmpint(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), ==, 0);
+}
+
+static void write_without_ring(const Refusal *r)
+{
+        static const Kind kind = { "aio", { .type = "aio" }, PATH_DISK };
+        Bed b;
+
+        refuse_call(r);
+        bed_open(&b, &kind, SIZE, 0, 1);
+        g_assert_cmpint(store_caps(b.store).ring_error, ==, -r->error);
+        for (uint32_t version = 1; version < 3; version++) {
+                write_all(&b, 0, SIZE, version);
+                for (uint64_t at = 0; at < SIZE; at += LENT)
+                        check_loan(&b, at, false, version);
+        }
+        bed_close(&b);
+}
+
+/* A sandbox that refuses it, or half of it: writes go another way. */
+static void test_ring_refused(gconstpointer data)
+{
+        int status;
+        pid_t pid = fork();
+
+        g_assert_cmpint(pid, >=, 0);
+        if (pid == 0) {
+                write_without_ring(data);
+                _exit(0);
+        }
+        g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+        g_assert_cmpint(status, ==, 0);
+}
+
+static const Refusal refusals[] = {
+        { "/store/file/ring-refused-setup", SYS_io_uring_setup, EPERM },
+        { "/store/file/ring-refused-setup-unknown", SYS_io_uring_setup, ENOSYS },
+        { "/store/file/ring-refused-enter", SYS_io_uring_enter, EPERM },
+};
+
 /* ---- no space ---- */
 
 /* A cache that cannot be written out keeps what it has: the flush fails until there is room. */
@@ -492,6 +572,9 @@ int main(int argc, char **argv)
                                           .options = "store=rdwr;lose-unflushed=yes" };
 
         g_test_init(&argc, &argv, NULL);
+        /* first: that it works is remembered */
+        for (size_t i = 0; i < G_N_ELEMENTS(refusals); i++)
+                g_test_add_data_func(refusals[i].name, &refusals[i], test_ring_refused);
         g_test_add_func("/store/file/open-errors", test_open_errors);
         g_test_add_func("/store/file/open-pipe", test_open_pipe);
         g_test_add_func("/store/file/readonly-fallback", test_readonly_fallback);
@@ -502,6 +585,7 @@ int main(int argc, char **argv)
         g_test_add_func("/store/file/lend-cut-off", test_lend_cut_off);
         g_test_add_func("/store/file/lend-replaced", test_lend_replaced);
         g_test_add_func("/store/file/lend-not", test_lend_not);
+        g_test_add_func("/store/file/old-kernel", test_old_kernel);
         g_test_add_data_func("/store/file/no-space", &rdwr, test_no_space);
         g_test_add_data_func("/store/file/no-space-cached", &cached, test_no_space);
         return g_test_run();
