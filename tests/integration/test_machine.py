@@ -333,7 +333,7 @@ grep -q '^HTTP/1.1 200 OK' /tmp/head; not grep -q tgt_up /tmp/head
 ask 'GET / HTTP/1.1' | grep -q '^HTTP/1.1 404'
 ask 'POST /metrics HTTP/1.1' 'Content-Length: 0' | grep -q '^HTTP/1.1 405'
 ask 'GET /metrics HTTP/1.1' "X: $(head -c 40000 /dev/zero | tr '\0' x)" > /tmp/large || true
-not grep -q '200 OK' /tmp/large
+grep -q '^HTTP/1.1 431 ' /tmp/large                    # RFC 6585 5
 exec 6<> /dev/tcp/127.0.0.1/9032                       # who says nothing is let go
 time timeout 20 cat <&6 > /tmp/silent
 not grep -q tgt_up /tmp/silent
@@ -478,6 +478,56 @@ EDITOR="sed -i s/10.0.0.0/10.1.0.0/" tgtctl edit two
 expect '10.1.0.0/8' tgtctl status two
 expect 'is what is configured' tgtctl diff
 """)
+
+
+REBOOT_SET = """
+printf '<target iqn.2026-01.org.example:%s>\\ninitiator-address 10.0.0.0/8\\n</target>\\n' one two > /tmp/set.conf
+systemctl start tgtd.service
+"""
+
+
+def boot_id(out):
+    return re.search(r"BOOT=(\S+)", out).group(1)
+
+
+def test_armed_over_a_reboot():
+    """A change that nobody has confirmed yet still waits after a reboot, and is taken back when its time is over,
+    also if that was while the machine was down; one that is confirmed stays."""
+    boot = "echo BOOT=$(cat /proc/sys/kernel/random/boot_id)\n"
+    with tgt.scratch(disk=True) as kept:
+        first = machine(boot + REBOOT_SET + r"""
+tgtctl apply /tmp/set.conf --confirm-within=40s
+[ -e /var/lib/tgt/armed ]
+""", "-s", kept)
+        # in time: it waits on, and nothing else is changed meanwhile
+        second = machine(boot + REBOOT_SET + r"""
+expect 'Unconfirmed: a change by uid 0' tgtctl status
+expect 'two' tgtctl list
+refuse 'waits to be confirmed' tgtctl create iqn.2026-01.org.example:three
+journal 45 _SYSTEMD_UNIT=tgtd.service -- 'Taken back: 2 changes \(not confirmed in time'
+not grep -q two <(tgtctl list)
+[ ! -e /var/lib/tgt/armed ]; not ls /var/lib/tgt/targets.d/*two*
+# and now for one whose time is over before the next boot, with a file of its own
+tgtctl create gone --size 4M --confirm-within=1s && ls /var/lib/tgt/disks/*gone.img
+systemctl kill -s KILL tgtd.service
+""", "-s", kept)
+        assert boot_id(first) != boot_id(second)
+        machine(REBOOT_SET + r"""
+not grep -qE 'gone|two' <(tgtctl list)
+journal 5 _SYSTEMD_UNIT=tgtd.service -- 'Taken back: 1 changes .* which nobody confirmed before tgtd was started'
+journal 5 _SYSTEMD_UNIT=tgtd.service -- 'gone.img was made for a change that was taken back, and is removed'
+not ls /var/lib/tgt/disks/*gone.img
+tgtctl apply /tmp/set.conf --confirm-within=10min
+""", "-s", kept)
+        machine(REBOOT_SET + r"""
+expect 'Unconfirmed' tgtctl status
+tgtctl confirm
+""", "-s", kept)
+        machine(r"""
+systemctl start tgtd.service
+expect 'two' tgtctl list
+not grep -q Unconfirmed <(tgtctl status)
+""", "-s", kept)
 
 
 def test_device_and_private_file():
