@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config/search.h"
 
+#include "config/problem.h"
+
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -69,6 +71,53 @@ bool fragment_is_mask(const char *path)
                (S_ISREG(st.st_mode) && st.st_size == 0);
 }
 
+static bool has_fragments(const GPtrArray *fragments, Layer layer)
+{
+        for (guint i = 0; i < fragments->len; i++)
+                if (((const Fragment *)fragments->pdata[i])->layer == layer)
+                        return true;
+        return false;
+}
+
+/* The first of the files *.conf in a folder, but for what is read there; how many there are. */
+static guint find_astray(const char *folder, const char *read, char **ret)
+{
+        GDir *dir = g_dir_open(folder, 0, NULL);
+        const char *name;
+        guint n = 0;
+
+        while (dir && (name = g_dir_read_name(dir))) {
+                g_autofree char *path = g_build_filename(folder, name, NULL);
+
+                if (name[0] == '.' || !g_str_has_suffix(name, ".conf") ||
+                    g_strcmp0(path, read) == 0)
+                        continue;
+                n++;
+                if (!*ret || strcmp(path, *ret) < 0) {
+                        g_free(*ret);
+                        *ret = TAKE_PTR(path);
+                }
+        }
+        if (dir)
+                g_dir_close(dir);
+        return n;
+}
+
+/* Fragments beside the folder for fragments: who puts them there waits in vain for his targets. */
+static void warn_astray(Raw *raw, const ConfigPaths *paths)
+{
+        g_autofree char *folder = g_path_get_dirname(paths->etc), *first = NULL;
+        guint n = find_astray(folder, paths->targets_conf, &first);
+
+        if (n == 1)
+                problem_warning(raw->problems, (Origin){ 0 }, NULL, NULL,
+                                "%s is not read: fragments belong into %s", first, paths->etc);
+        else if (n > 1)
+                problem_warning(raw->problems, (Origin){ 0 }, NULL, NULL,
+                                "%s and %u more there are not read: fragments belong into %s",
+                                first, n - 1, paths->etc);
+}
+
 int search_path_read(Raw *raw, const ConfigPaths *paths, GPtrArray *hidden)
 {
         const char *const dirs[N_LAYERS] = { [LAYER_ETC] = paths->etc,
@@ -77,6 +126,7 @@ int search_path_read(Raw *raw, const ConfigPaths *paths, GPtrArray *hidden)
                                              [LAYER_USR] = paths->usr };
         g_autoptr(GPtrArray) fragments = g_ptr_array_new_with_free_func(fragment_free);
         g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
+        bool has_conf;
         struct stat st;
 
         raw->open_path = paths->open_path;
@@ -89,8 +139,11 @@ int search_path_read(Raw *raw, const ConfigPaths *paths, GPtrArray *hidden)
                 if (r < 0)
                         return r;
         }
-        if (paths->targets_conf && (stat(paths->targets_conf, &st) == 0 || errno != ENOENT))
+        has_conf = paths->targets_conf && (stat(paths->targets_conf, &st) == 0 || errno != ENOENT);
+        if (has_conf)
                 raw_read_file(raw, paths->targets_conf, LAYER_ETC);
+        else if (paths->etc && !has_fragments(fragments, LAYER_ETC))
+                warn_astray(raw, paths);
         g_ptr_array_sort(fragments, compare_fragments);
         for (guint i = 0; i < fragments->len; i++) {
                 const Fragment *f = fragments->pdata[i];

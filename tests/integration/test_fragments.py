@@ -41,6 +41,19 @@ def test_the_wiki_example():
             assert p.returncode != 0, "no secret was asked for"
 
 
+def test_fragments_in_the_wrong_folder():
+    with tgt.scratch() as d:
+        os.makedirs(os.path.join(d, "etc"))
+        with open(os.path.join(d, "etc", "w.conf"), "w", encoding="utf-8") as f:
+            f.write("<target iqn.2026-01.org.example:a>\n</target>\n")
+        with tgt.Daemon(d) as daemon:
+            words = f"{d}/etc/w.conf is not read: fragments belong into {d}/etc/targets.d"
+            assert words in daemon.log() and "Serving 0 targets" in daemon.log(), daemon.log()
+            p = tgt.run(tgt.TGTCTL, "verify", "--config-dir", os.path.join(d, "etc"), "--state-dir",
+                        os.path.join(d, "state"))
+            assert words in p.stdout, p.stdout
+
+
 def test_direct_store_is_refused_by_name():
     with tgt.scratch() as d:
         path = os.path.join(d, "w.conf")

@@ -518,6 +518,43 @@ static void test_files(void)
         assert_luns(&l, A, "1=/dev/2 2=/dev/1");
 }
 
+/* Fragments in the folder above the one for fragments: a trap for who comes with his own folder. */
+static void test_astray(void)
+{
+        _cleanup_dirs_ Dirs d = { 0 };
+        Loaded l;
+
+        dirs_make(&d);
+        put(&d, "etc/notes.txt", "nothing of ours");
+        l = load_dirs(&d);
+        assert_problems(&d, &l, "");
+        loaded_clear(&l);
+        put_target(&d, "etc/two.conf", A, "backing-store /dev/1");
+        l = load_dirs(&d);
+        assert_problems(&d, &l,
+                        "warning: etc/two.conf is not read: fragments belong into etc/targets.d\n");
+        g_assert_false(has_target(&l, A));
+        g_assert_cmpint(((Problem *)l.problems->pdata[0])->level, ==, PROBLEM_WARNING);
+        loaded_clear(&l);
+        put_target(&d, "etc/one.conf", B, "backing-store /dev/1");
+        l = load_dirs(&d);
+        assert_problems(
+                &d, &l,
+                "warning: etc/one.conf and 1 more there are not read: fragments belong into "
+                "etc/targets.d\n");
+        loaded_clear(&l);
+        /* whoever has fragments in their place, or includes, knows what he does */
+        put_target(&d, "etc/targets.d/three.conf", C, "backing-store /dev/1");
+        l = load_dirs(&d);
+        assert_problems(&d, &l, "");
+        loaded_clear(&l);
+        remove_tree(d.paths.etc);
+        put(&d, "etc/targets.conf", "include t*o.conf\n");
+        l = load_dirs(&d);
+        assert_problems(&d, &l, "");
+        loaded_clear(&l);
+}
+
 /* The search path itself cannot be read: nothing is known, and nothing is returned. */
 static void test_no_path(void)
 {
@@ -555,6 +592,7 @@ int main(int argc, char **argv)
         g_test_add_func("/load/include-directory", test_include_directory);
         g_test_add_func("/load/same-file", test_same_file);
         g_test_add_func("/load/files", test_files);
+        g_test_add_func("/load/astray", test_astray);
         g_test_add_func("/load/no-path", test_no_path);
         return g_test_run();
 }
