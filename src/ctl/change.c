@@ -164,8 +164,11 @@ int change_finish(Ctl *c, sd_bus_message *m, int appended, unsigned mask, const 
         sd_bus_message_unref(reply);
         if (r < 0)
                 return ctl_bad_message(c, r);
-        if (!outs)
+        if (!outs) {
+                if (!c->result)
+                        c->result = json_object(); /* as JSON, what has nothing to tell is {} */
                 return EXIT_CODE_OK;
+        }
         for (; outs[n]; n++)
                 change_result(c, outs[n], json_incref(json_array_get(results, n)));
         if (!json_is_array(json_array_get(results, n)))

@@ -191,10 +191,13 @@ static int unknown_list(Ctl *c, const char *what)
         for (size_t i = 0; i < ELEMENTSOF(lists); i++)
                 names[i] = lists[i].name;
         near = suggest(what, names);
-        return ctl_fail(c, EXIT_CODE_USAGE, "\"%s\" cannot be listed%s%s%s.", what,
-                        near ? "; did you mean "
-                             : ": targets, luns, sessions, portals and accounts can",
-                        near ? near : "", near ? "?" : "");
+        if (near)
+                return ctl_fail(c, EXIT_CODE_USAGE, "\"%s\" cannot be listed. Did you mean \"%s\"?",
+                                what, near);
+        return ctl_fail(
+                c, EXIT_CODE_USAGE,
+                "\"%s\" cannot be listed: targets, luns, sessions, portals and accounts can.",
+                what);
 }
 
 int verb_list(Ctl *c, char **args)

@@ -602,6 +602,8 @@ static int edit_begin(Edit *e)
         switch (e->kind) {
         case EDIT_RELOAD:
         case EDIT_START:
+                if (check_generation(e) < 0)
+                        return -1;
                 edit_load(e);
                 return 0;
         case EDIT_CONFIRM:

@@ -450,11 +450,11 @@ def test_json_is_valid_everywhere():
                      ["list", "portals"], ["list", "accounts"], ["show"], ["show", DISK],
                      ["sessions"], ["dump"], ["reload"], ["account", "list"], ["stats"], ["stats", "disk/1"],
                      ["top"], ["allow", DISK, "192.0.2.1", "192.0.2.2"], ["unit", "refresh", "disk/1"],
-                     ["delete", DISK]):
-            pretty, out = ctl(d, *argv, "--json", "--dry-run" if argv[0] == "delete" else "--quiet"), None
-            if pretty.out:
-                out = json.loads(pretty.out)
-            assert argv[0] == "unit" or out is not None, argv
+                     ["offline"], ["online"], ["debug", "off"], ["diff"], ["verify", "--daemon"],
+                     ["apply", "-", "--dry-run"],
+                     ["delete", DISK, "--dry-run"]):
+            pretty = ctl(d, *argv, "--json", "--quiet", stdin="<target iqn.2026-01.org.example:x>\n</target>\n")
+            assert isinstance(json.loads(pretty.out), (dict, list)), argv
         short = ctl(d, "list", "--json=short").out
         assert short.count("\n") == 1, short
         assert len(ctl_json(d, "deny", DISK, "192.0.2.1", "192.0.2.2")["Changes"]) == 2

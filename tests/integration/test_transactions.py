@@ -200,12 +200,18 @@ def test_apply_over_what_the_administrator_defines():
 
 
 def test_generation():
-    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+    with tgt.scratch() as d, tgt.Daemon(d, {"a.conf": null(C)}) as daemon:
         client = tgtbus.Client(daemon)
         seen = client.get("Generation")
         apply(client, {"x": null(A)}, generation=dbus.UInt64(seen))
         found = error_of(apply, client, {"x": null(B)}, generation=dbus.UInt64(seen))
         assert found[0] == "Conflict", found
+        assert names(client) == [A, C]
+        # also what the fragments say now
+        os.unlink(os.path.join(daemon.config, "targets.d", "a.conf"))
+        found = error_of(client.manager.Reload, options(generation=dbus.UInt64(seen)))
+        assert found[0] == "Conflict" and names(client) == [A, C], found
+        client.manager.Reload(options(generation=client.get("Generation")))
         assert names(client) == [A]
 
 
