@@ -15,6 +15,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import terminal  # noqa: E402
 import tgt  # noqa: E402
+from rawiscsi import Raw  # noqa: E402
 
 OK, FAILURE, USAGE, NOT_RUNNING, NOT_FOUND, DENIED, CONFLICT = range(7)
 ACCOUNT_VERBS = {"add", "bind", "create", "delete", "list", "remove"}
@@ -784,6 +785,17 @@ def test_bash_completion():
         assert complete(at, "deny", "disk", "10") == ["10.1.0.0/16"]
         assert complete(at, "account", "delete", "") == complete(at, "account", "bind", "disk", "") == ["joe"]
         assert complete("debug", "o") == ["on", "off"]
+        assert {"account", "add", "status"} <= set(complete("help", ""))
+        assert "write-cache" in complete("set-lun", "disk", "1", "write-c")
+        # an initiator chooses its name: it is offered as what it is, and not run
+        pwned = os.path.join(d.dir, "pwned")
+        for name in f"iqn.2026-01.org.example:$(>{pwned})", f"x;y`>{pwned}`":
+            raw = Raw(d.port, target=DISK, initiator=name).login()
+            typed, = complete(at, "disconnect", name[:5])
+            assert not os.path.exists(pwned)
+            assert tgt.run("bash", "-c", f"printf %s {typed}").stdout == name
+            assert complete(at, "disconnect", typed[:-2]) == [typed.rsplit(":")[-1]]  # readline has the rest
+            raw.close()
 
 
 def test_bash_completion_as_typed():
