@@ -208,10 +208,11 @@ static const Directive table[] = {
           .help = "Product in INQUIRY data; at most 16 characters." },
         { "product_rev", IN_LUN, &type_inquiry, L(product_rev), .max = 4, .values = "TEXT",
           .help = "Product revision in INQUIRY data; at most 4 characters." },
-        { "scsi_id", IN_LUN, &type_inquiry, L(scsi_id), .max = 36, .values = "TEXT",
-          .help = "The T10 vendor designator of the unit; at most 36 characters." },
-        { "scsi_sn", IN_LUN, &type_inquiry, L(scsi_sn), .max = 36, .values = "TEXT",
-          .help = "The unit serial number; at most 36 characters." },
+        { "scsi_id", IN_LUN, &type_inquiry, L(scsi_id), .max = 244, .values = "TEXT",
+          .help = "The T10 vendor designator of the unit, behind the vendor; at most 244 "
+                  "characters, with identity stgt 36." },
+        { "scsi_sn", IN_LUN, &type_inquiry, L(scsi_sn), .max = 252, .values = "TEXT",
+          .help = "The unit serial number; at most 252 characters, with identity stgt 36." },
         { "uuid", IN_LUN, &type_uuid, L(uuid), .values = "UUID", OURS,
           .help = "The identity under which the state of the unit is kept. Unless given, one is "
                   "generated and recorded." },

@@ -107,6 +107,19 @@ static char *stgt_naa(const char *scsi_id)
         return naa;
 }
 
+#define STGT_ID_MAX 36u
+
+/* stgt keeps no more of it. */
+static void cut_for_stgt(const TargetSpec *t, const LunSpec *l, char *text, const char *directive,
+                         GPtrArray *problems)
+{
+        if (!text || strlen(text) <= STGT_ID_MAX)
+                return;
+        problem_warning(problems, l->at, t->name, directive,
+                        "\"%s\" is cut to %u characters, as stgt does", text, STGT_ID_MAX);
+        text[STGT_ID_MAX] = '\0';
+}
+
 /* stgt derives everything from the two numbers. */
 static void stgt_identity(LunSpec *l, uint32_t tid)
 {
@@ -159,6 +172,8 @@ static bool verify_lun(TargetSpec *t, LunSpec *l, GPtrArray *problems)
                               "stgt's identities need a controller_tid of at most %u", 0xffff);
                 good = false;
         } else if (l->stgt_identity) {
+                cut_for_stgt(t, l, l->scsi_id, "scsi_id", problems);
+                cut_for_stgt(t, l, l->scsi_sn, "scsi_sn", problems);
                 stgt_identity(l, t->tid);
         }
         return good;

@@ -7,8 +7,8 @@
 #include "ctl/model.h"
 
 #define ISCSI_PORT 3260
-#define SERIAL_MAX 36U  /* of scsi_sn */
-#define T10_ID_MAX 36U  /* of scsi_id */
+#define SERIAL_MAX 252U /* of scsi_sn */
+#define T10_ID_MAX 244U /* of scsi_id */
 #define PRODUCT_MAX 16U /* of product_id */
 
 /* ---- reading --------------------------------------------------------------------------------- */

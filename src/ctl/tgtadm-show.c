@@ -40,7 +40,7 @@ static const char *type_name(const char *ours)
 typedef struct Lun {
         uint64_t number;
         const char *type, *sn, *store, *path, *flags;
-        char id[64];
+        char *id;
         uint64_t size, block;
         bool online, removable, prevented, readonly, swp, thin;
 } Lun;
@@ -77,7 +77,9 @@ static void append_lun(const Lun *l, GString *to)
 static void append_controller(uint32_t tid, GString *to)
 {
         g_autofree char *sn = g_strdup_printf("beaf%u0", tid);
+        g_autofree char *id = g_strdup_printf("IET     %04x0000", tid);
         Lun l = { .type = "controller",
+                  .id = id,
                   .sn = sn,
                   .store = "null",
                   .path = "",
@@ -85,7 +87,6 @@ static void append_controller(uint32_t tid, GString *to)
                   .block = 1,
                   .online = true };
 
-        (void)g_snprintf(l.id, sizeof(l.id), "IET     %04x0000", tid);
         append_lun(&l, to);
 }
 
@@ -95,9 +96,15 @@ static void append_unit(const json_t *unit, GString *to)
         bool disk = STREQ(type, "disk") || !*type;
         bool removable = json_is_true(json_object_get(unit, "Removable"));
         bool empty = removable && !*json_text(unit, "Path");
+        bool stgt = STREQ(json_text(unit, "Identity"), "stgt");
+        /* the designator as initiators see it */
+        g_autofree char *id =
+                g_strdup_printf("%-*s%s", stgt ? 0 : 8, stgt ? "" : json_text(unit, "Vendor"),
+                                json_text(unit, "ScsiId"));
         Lun l = {
                 .number = (uint64_t)json_number(unit, "Lun"),
                 .type = disk ? "disk" : type_name(type),
+                .id = id,
                 .sn = json_text(unit, "Serial"),
                 .store = json_text(unit, "StoreType"),
                 .path = json_text(unit, "Path"),
@@ -113,11 +120,6 @@ static void append_unit(const json_t *unit, GString *to)
                 .thin = json_is_true(json_object_get(unit, "Thin")),
         };
 
-        /* the designator as initiators see it */
-        (void)g_snprintf(
-                l.id, sizeof(l.id), "%-*s%s", STREQ(json_text(unit, "Identity"), "stgt") ? 0 : 8,
-                STREQ(json_text(unit, "Identity"), "stgt") ? "" : json_text(unit, "Vendor"),
-                json_text(unit, "ScsiId"));
         append_lun(&l, to);
 }
 

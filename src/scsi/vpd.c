@@ -17,7 +17,7 @@ static void emit_serial(const Task *task, Writer *w)
         const LuIdentity *id = &task->slot->lu->config.identity;
         size_t n = strlen(id->serial);
 
-        if (id->stgt)
+        if (id->stgt && n < STGT_ID_LENGTH)
                 write_fill(w, ' ', STGT_ID_LENGTH - n);
         write_bytes(w, id->serial, n);
 }
@@ -67,7 +67,7 @@ static void emit_identification(const Task *task, Writer *w)
                 size_t n = strlen(id->scsi_id);
 
                 designator(w, task, CODE_ASCII, ASSOC_UNIT, DESIGNATOR_T10, id->scsi_id, n,
-                           STGT_ID_LENGTH - n);
+                           n < STGT_ID_LENGTH ? STGT_ID_LENGTH - n : 0);
                 designator(w, task, CODE_BINARY, ASSOC_UNIT, DESIGNATOR_NAA, id->naa_local,
                            sizeof(id->naa_local), 0);
         } else {

@@ -6,6 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import rawiscsi  # noqa: E402
 import tgt  # noqa: E402
 
 A = "iqn.2026-01.org.example:a"
@@ -46,6 +47,30 @@ def test_a_drive():
                 assert before[name] == after[name], (name, before, after)
             p = ctl(d, "add-lun", A, "NONE", check=False)
             assert p.returncode == 1 and "or removable 1, for a drive without a medium" in p.stdout, p.stdout
+
+
+def test_long_identities():
+    """As long as the standard lets them be."""
+    with tgt.scratch() as dir_:
+        path = tgt.sparse(os.path.join(dir_, "disk.img"), 1 << 20)
+        text = f"<target {A}>\nbacking-store {path}\nvendor_id ACME\nscsi_id {'i' * 244}\nscsi_sn {'s' * 252}\n</target>\n"
+        with tgt.Daemon(dir_, {"a.conf": text}) as d:
+            r = rawiscsi.Raw(d.port, target=A)
+            r.login()
+            r.ready()
+            pages = {}
+            for page in 0x80, 0x83:
+                status, data, _, _ = r.response(r.command(bytes([0x12, 1, page, 4, 0, 0]), read=1024))
+                assert status == 0 and int.from_bytes(data[2:4], "big") == len(data) - 4
+                pages[page] = data[4:]
+            r.close()
+            assert pages[0x80] == b"s" * 252
+            assert pages[0x83][:4] == b"\x02\x01\x00\xfc" and pages[0x83][4:256] == b"ACME    " + b"i" * 244
+            shown = ctl(d, "show", A + "/1").stdout
+            assert f"ScsiId={'i' * 244}\n" in shown and f"Serial={'s' * 252}\n" in shown
+            other = tgt.sparse(os.path.join(dir_, "other.img"), 1 << 20)  # what is longer is cut
+            ctl(d, "add-lun", "--runtime", A, other, "--scsi-id=" + "j" * 245)
+            assert f"ScsiId={'j' * 244}\n" in ctl(d, "show", A + "/2").stdout
 
 
 tgt.main()

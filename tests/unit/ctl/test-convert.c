@@ -80,6 +80,7 @@ static void test_disks(void)
         g_assert_cmpstr(l->uuid, ==, "f3e8a1c2-0d4b-4c5e-9a6f-7b8091a2b3c4");
         g_assert_cmpstr(l->scsi_sn, ==, "f3e8a1c2-0d4b-4c5e-9a6f-7b8091a2b3c4");
         g_assert_cmpstr(l->vendor_id, ==, "LIO-ORG");
+        g_assert_cmpstr(l->scsi_id, ==, "a:f3e8a1c2-0d4b-4c5e-9a6f-7b8091a2b3c4");
         g_assert_cmpstr(l->product_id, ==, "a");
         g_assert_cmpstr(l->product_rev, ==, "4.0");
         g_assert_true(l->write_cache && l->thin && !l->readonly);
@@ -93,7 +94,7 @@ static void test_disks(void)
         g_assert_true(told(&c, true, "LUN 2", "do not all see it alike"));
         g_assert_true(told(&c, true, "LUN 3", "backstores of type pscsi"));
         g_assert_true(told(&c, true, "LUN 1", "attribute pi_prot_type 1"));
-        g_assert_true(told(&c, false, "LUN 0", "T10 designator"));
+        g_assert_false(told(&c, false, "LUN 0", "T10 designator"));
         g_assert_true(told(&c, false, "/backstores/fileio/lonely", "no target maps it"));
         g_assert_false(told(&c, true, "", "max_unmap_lba_count"));
 
