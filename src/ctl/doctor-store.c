@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/parse.h"
+#include "base/system-folder.h"
 #include "ctl/format.h"
 
 #define USER "tgt"
@@ -76,6 +77,20 @@ static void check_regular(Doctor *d, const LunSpec *l, const struct stat *st)
                             l->path);
 }
 
+/* As tgtd-open sees it, which refuses to open what is there. */
+static void check_folder(Doctor *d, const LunSpec *l)
+{
+        g_autofree char *path = doctor_path(d, l->path);
+        _cleanup_free_ char *resolved = realpath(path, NULL);
+        const char *folder = NULL;
+
+        if (resolved && g_str_has_prefix(resolved, d->root))
+                folder = system_folder(resolved + strlen(d->root));
+        if (folder)
+                doctor_find(d, FINDING_PROBLEM, "Move it to /srv, for example",
+                            "%s is below %s, of which nothing is served", l->path, folder);
+}
+
 static void check_store(Doctor *d, const TargetSpec *t, const LunSpec *l)
 {
         struct stat st;
@@ -98,6 +113,7 @@ static void check_store(Doctor *d, const TargetSpec *t, const LunSpec *l)
                 doctor_find(d, FINDING_PROBLEM, "Name a file or a block device",
                             "%s is neither a file nor a block device", l->path);
         else {
+                check_folder(d, l);
                 check_access(d, l, &st);
                 if (S_ISREG(st.st_mode))
                         check_regular(d, l, &st);

@@ -9,24 +9,14 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 
+#include "base/system-folder.h"
+
 /* O_PATH: only to learn what is there, by fstat(). */
 static const int allowed_flags = O_ACCMODE | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_EXCL | O_DIRECT |
                                  O_DSYNC | O_SYNC | O_NOATIME | O_LARGEFILE | O_PATH;
 
-/* Where the system itself lives: a target that serves one of these is a mistake or an attack. */
-static const char *const refused_folders[] = { "/etc",   "/usr",   "/boot",   "/efi",  "/proc",
-                                               "/sys",   "/run",   "/bin",    "/sbin", "/lib",
-                                               "/lib32", "/lib64", "/libx32", NULL };
-
 /* The daemon's own fragments, which hold secrets and are often root's alone: for reading. */
-static const char config_folder[] = "/etc/tgt";
-
-static bool is_below(const char *path, const char *folder)
-{
-        size_t n = strlen(folder);
-
-        return strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
-}
+static const char config_folder[] = "/etc/tgt/";
 
 static bool is_clean(const char *path)
 {
@@ -58,12 +48,11 @@ int open_policy_check_resolved(const char *path, int flags)
 {
         if (path[0] != '/') /* deleted, or outside of our root */
                 return -EACCES;
-        if (is_below(path, config_folder) && (flags & O_ACCMODE) == O_RDONLY)
+        if (strncmp(path, config_folder, strlen(config_folder)) == 0 &&
+            (flags & O_ACCMODE) == O_RDONLY)
                 return 0;
-        for (const char *const *folder = refused_folders; *folder; folder++)
-                if (is_below(path, *folder))
-                        return -EACCES;
-        return 0;
+        /* a target that serves what is there is a mistake or an attack */
+        return system_folder(path) ? -EACCES : 0;
 }
 
 static int open_no_magic(const char *path)

@@ -332,6 +332,11 @@ static void test_stores(World *w, gconstpointer data)
         put_disk(w, "/srv/a", 1 << 20, 0644);
         expect(w, "stores", "warning", "read by everybody", "chmod o= /srv/a");
         put_disk(w, "/srv/a", 1 << 20, 0600);
+        fragment(w, "<target " T1 ">\n backing-store /srv/link\n</target>\n");
+        put_disk(w, "/usr/share/a", 1 << 20, 0600);
+        put_link(w, "/srv/link", "../usr/share/a");
+        expect(w, "stores", "problem", "/srv/link is below /usr, of which nothing", "Move it");
+        fragment(w, "<target " T1 ">\n backing-store /srv/a\n</target>\n");
         put(w, "/sys/fs/selinux/enforce", "1");
         expect(w, "stores", "unknown", "SELinux", "restorecon");
         put(w, "/sys/fs/selinux/enforce", "0");
