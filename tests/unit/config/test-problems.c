@@ -198,7 +198,7 @@ static void test_warnings(void)
                   "t.conf:2: warning: " A
                   ": vendor_id: \"Company Inc.\" is cut to 8 characters\n" },
                 { "controller_tid 1\nidentity stgt\nscsi_id "
-                  "0123456789012345678901234567890123456\n",
+                  "0123456789012345678901234567890123456\nbacking-store /dev/a\n",
                   "t.conf:5: warning: " A ": scsi_id: \"0123456789012345678901234567890123456\" is "
                   "cut to 36 characters, as stgt does\n" },
                 { "params vendor_id=Company Inc.\n",
