@@ -2,6 +2,7 @@
 #include "config/build.h"
 #include "config/directives.h"
 #include "config/lexer.h"
+#include "config/problem.h"
 #include "config/search.h"
 
 /* Where each line of a target comes from, and what does not count: for people who wonder. */
@@ -142,22 +143,21 @@ int config_sources(const ConfigPaths *paths, const char *name, bool with_secrets
 {
         g_autoptr(GPtrArray) hidden = g_ptr_array_new_with_free_func(fragment_free);
         g_autoptr(GHashTable) bad = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        g_autoptr(GPtrArray) problems = problems_new();
+        GPtrArray *blocks;
         Raw raw;
         int r;
 
-        *ret_problems = g_ptr_array_new_with_free_func((GDestroyNotify)problem_free);
-        *ret = g_ptr_array_new_with_free_func((GDestroyNotify)source_block_free);
-        raw_init(&raw, bad, *ret_problems);
+        raw_init(&raw, bad, problems);
         r = search_path_read(&raw, paths, hidden);
         if (r >= 0) {
-                add_blocks(&raw, name, with_secrets, *ret);
+                blocks = g_ptr_array_new_with_free_func((GDestroyNotify)source_block_free);
+                add_blocks(&raw, name, with_secrets, blocks);
                 for (guint i = 0; i < hidden->len; i++)
-                        add_hidden(hidden->pdata[i], name, with_secrets, *ret);
+                        add_hidden(hidden->pdata[i], name, with_secrets, blocks);
+                *ret = blocks;
+                *ret_problems = g_steal_pointer(&problems);
         }
         raw_clear(&raw);
-        if (r < 0) {
-                g_ptr_array_unref(*ret);
-                g_ptr_array_unref(*ret_problems);
-        }
         return r;
 }

@@ -3,6 +3,7 @@
 
 #include "config/problem.h"
 
+#include <dirent.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -28,18 +29,13 @@ static int compare_fragments(const void *a, const void *b)
 static int list_directory(const char *path, Layer layer, GHashTable *names, GHashTable *skip,
                           GPtrArray *fragments, GPtrArray *hidden)
 {
-        g_autoptr(GError) e = NULL;
-        GDir *dir;
-        const char *name;
+        const struct dirent *entry;
+        DIR *dir = opendir(path);
 
-        errno = 0;
-        dir = g_dir_open(path, 0, &e);
         if (!dir)
-                return g_error_matches(e, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? 0
-                       : errno > 0                                          ? -errno
-                                                                            : -EIO;
-        while ((name = g_dir_read_name(dir))) {
-                const char *by = g_hash_table_lookup(names, name);
+                return errno == ENOENT ? 0 : -errno;
+        while ((entry = readdir(dir))) {
+                const char *name = entry->d_name, *by = g_hash_table_lookup(names, name);
                 Fragment *f;
 
                 if (name[0] == '.' || !g_str_has_suffix(name, ".conf") || (by && !hidden) ||
@@ -57,7 +53,7 @@ static int list_directory(const char *path, Layer layer, GHashTable *names, GHas
                 g_hash_table_insert(names, f->name, f->path);
                 g_ptr_array_add(fragments, f);
         }
-        g_dir_close(dir);
+        (void)closedir(dir);
         return 0;
 }
 

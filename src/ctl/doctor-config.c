@@ -11,7 +11,11 @@ static bool is_unreadable(const Problem *p)
 void check_config(Doctor *d)
 {
         if (!d->problems) {
-                doctor_find(d, FINDING_PROBLEM, "tgtctl verify", "The fragments cannot be read");
+                bool hidden = !d->privileged && d->load_error == -EACCES;
+
+                doctor_find(d, hidden ? FINDING_UNKNOWN : FINDING_PROBLEM,
+                            hidden ? "Run it as root" : NULL, "The fragments cannot be read: %s",
+                            g_strerror(-d->load_error));
                 return;
         }
         for (guint i = 0; i < d->problems->len; i++) {

@@ -197,7 +197,8 @@ void doctor_run(Doctor *d)
 
         d->findings = json_array();
         d->units = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-        if (config_load(&d->paths, NULL, &d->desired, &bad, &d->problems) < 0) {
+        d->load_error = config_load(&d->paths, NULL, &d->desired, &bad, &d->problems);
+        if (d->load_error < 0) {
                 d->desired = desired_new();
                 d->problems = NULL;
         }

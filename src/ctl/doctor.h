@@ -48,8 +48,9 @@ struct Doctor {
 
         const char *state_dir;
         ConfigPaths paths;
-        Desired *desired;     /* what is configured */
-        GPtrArray *problems;  /* Problem*: of it */
+        Desired *desired;    /* what is configured */
+        GPtrArray *problems; /* Problem*: of it; NULL: it cannot be read, for load_error */
+        int load_error;
         const Check *running; /* which findings are of */
         GHashTable *units;    /* "UNIT PROPERTY" -> value: systemctl has been asked */
         /* of the check that runs, for doctor_each_lun() */

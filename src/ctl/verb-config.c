@@ -34,8 +34,8 @@ int verb_verify(Ctl *c, char **args)
                 config_paths_clear(&paths);
         }
         if (r < 0)
-                return ctl_fail(c, EXIT_CODE_FAILURE, "The configuration cannot be read: %s.",
-                                g_strerror(-r));
+                return ctl_fail(c, r == -EACCES ? EXIT_CODE_DENIED : EXIT_CODE_FAILURE,
+                                "The configuration cannot be read: %s.", g_strerror(-r));
 
         list = problems_from_config(problems);
         errors = problems_have_error(list);

@@ -86,8 +86,8 @@ static int cat_one(Ctl *c, const ConfigPaths *paths, const char *arg, GString *t
         _cleanup_json_ json_t *told = NULL;
 
         if (r < 0)
-                return ctl_fail(c, EXIT_CODE_FAILURE, "The configuration cannot be read: %s.",
-                                g_strerror(-r));
+                return ctl_fail(c, r == -EACCES ? EXIT_CODE_DENIED : EXIT_CODE_FAILURE,
+                                "The configuration cannot be read: %s.", g_strerror(-r));
         told = problems_from_config(problems);
         tell_problems(c, told);
         code = check_one(c, arg, blocks);

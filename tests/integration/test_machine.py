@@ -571,7 +571,13 @@ find_ '^problem +port +Port 3260 is taken by python3 \(process '"$squatter"'\)'
 find_ '^warning +units +Neither .* is enabled'
 find_ '^problem +secrets +/etc/tgt/targets.d/disk.conf has CHAP secrets, and everybody'
 find_ '^warning +stores +/srv/disk.img can be read by everybody'
-expect 'only root sees who' setpriv --reuid=nobody --regid=nogroup --clear-groups tgtctl doctor
+as_nobody() { setpriv --reuid=nobody --regid=nogroup --clear-groups "$@"; }
+expect 'only root sees who' as_nobody tgtctl doctor
+expect 'unknown +config +The fragments cannot be read: Permission denied' as_nobody tgtctl doctor
+for verb in "cat disk" verify; do
+    r=0; out=$(as_nobody tgtctl $verb 2>&1) || r=$?
+    [ $r = 5 ] && [ "$out" = 'The configuration cannot be read: Permission denied.' ] || { echo "$r $out"; false; }
+done
 loop=$(losetup -f --show /srv/disk.img 2> /dev/null) && { look; find_ "^problem +use +/srv/disk.img is behind $loop"; losetup -d "$loop"; }
 # as it says
 kill $squatter; wait $squatter || true

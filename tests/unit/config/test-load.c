@@ -561,12 +561,14 @@ static void test_no_path(void)
         _cleanup_dirs_ Dirs d = { 0 };
         Desired *desired = NULL;
         GHashTable *bad = NULL;
-        GPtrArray *problems = NULL;
+        GPtrArray *problems = NULL, *blocks = NULL;
 
         dirs_make(&d);
         put(&d, "etc/targets.d", "a file, no directory");
         g_assert_cmpint(config_load(&d.paths, NULL, &desired, &bad, &problems), ==, -ENOTDIR);
         g_assert_true(!desired && !bad && !problems);
+        g_assert_cmpint(config_sources(&d.paths, A, false, &blocks, &problems), ==, -ENOTDIR);
+        g_assert_true(!blocks && !problems);
 }
 
 int main(int argc, char **argv)

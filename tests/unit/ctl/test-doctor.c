@@ -306,9 +306,14 @@ static void test_others(World *w, gconstpointer data)
 
 static void test_config(World *w, gconstpointer data)
 {
+        g_autofree char *folder = below(w, "/run/tgt/targets.d");
+
         put(w, "/etc/tgt/targets.d/x.conf", "<target " T2 ">\n frob 1\n</target>\n");
         expect(w, "config", "problem", "x.conf:2: ", "tgtctl verify");
         put(w, "/etc/tgt/targets.d/x.conf", "");
+        put(w, "/run/tgt/targets.d", "");
+        expect(w, "config", "problem", "cannot be read: Not a directory", "");
+        remove_all(folder);
         fragment(w, "<target " T1 ">\n backing-store /srv/a\n incominguser u short\n</target>\n");
         expect(w, "config", "warning", "shorter than the 12 bytes", "");
         fragment(w, "<target " T1 ">\n backing-store /srv/a\n incominguser u 0123456789abc\n"
