@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "ctl/apply.h"
@@ -243,6 +244,24 @@ static const char *editor(void)
         return NULL;
 }
 
+static void hear_signals(gpointer userdata)
+{
+        (void)signal(SIGINT, SIG_DFL);
+        (void)signal(SIGQUIT, SIG_DFL);
+}
+
+/* Ctrl-C is for the editor: we stay, to wipe what it leaves. */
+static bool spawn_editor(const char *const *argv, int *ret_status, GError **e)
+{
+        void (*interrupt)(int) = signal(SIGINT, SIG_IGN), (*quit)(int) = signal(SIGQUIT, SIG_IGN);
+        bool ran = g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_CHILD_INHERITS_STDIN,
+                                hear_signals, NULL, NULL, NULL, ret_status, e);
+
+        (void)signal(SIGINT, interrupt);
+        (void)signal(SIGQUIT, quit);
+        return ran;
+}
+
 static int run_editor(Ctl *c, const char *path)
 {
         const char *command = editor();
@@ -254,9 +273,7 @@ static int run_editor(Ctl *c, const char *path)
 
         if (!command)
                 return ctl_fail(c, EXIT_CODE_FAILURE, "There is no editor; name one in $EDITOR.");
-        if (!g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_CHILD_INHERITS_STDIN, NULL, NULL, NULL,
-                          NULL, &status, &e) ||
-            !g_spawn_check_wait_status(status, &e))
+        if (!spawn_editor(argv, &status, &e) || !g_spawn_check_wait_status(status, &e))
                 return ctl_fail(c, EXIT_CODE_FAILURE, "%s: %s; nothing was changed.", command,
                                 e->message);
         return EXIT_CODE_OK;

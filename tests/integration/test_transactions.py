@@ -15,6 +15,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import dbus  # noqa: E402
+import terminal  # noqa: E402
 import tgt  # noqa: E402
 import tgtbus  # noqa: E402
 from rawiscsi import Raw  # noqa: E402
@@ -585,6 +586,21 @@ def test_edit_again():
         assert "nonsense" in p.stdout and "Edit it again?" in p.stdout, p.stdout
         assert "alias good" in str(client.manager.Dump(options())), p.stdout
         assert not left_over(daemon)
+
+
+def test_edit_interrupted():
+    """Ctrl-C ends the editor; what it had of secrets is wiped."""
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        client = tgtbus.Client(daemon)
+        apply(client, {"x": null(A, "incominguser joe secretsecret12")})
+        before = state(client, daemon)
+        write(d, "editor", "#!/bin/sh\nsed -i '/<target/a alias edited' $1\necho EDIT''ING; exec sleep 60\n")
+        os.chmod(os.path.join(d, "editor"), 0o755)
+        env = {**os.environ, "SYSTEMD_EDITOR": os.path.join(d, "editor"), "XDG_RUNTIME_DIR": d}
+        code, out = terminal.run([tgt.TGTCTL, "--socket", f"{daemon.runtime}/control", "edit", "a"],
+                                 [("EDITING", "\x03")], env)
+        assert code == 1 and "nothing was changed" in out, (code, out)
+        assert not left_over(daemon) and state(client, daemon) == before
 
 
 def test_edit_of_the_administrator():
