@@ -302,6 +302,35 @@ static int set_revert(Call *call, sd_bus_message *m)
         return r;
 }
 
+static int set_passes(Call *call, sd_bus_message *m)
+{
+        return sd_bus_message_read(m, "u", &call->operation.passes);
+}
+
+static int set_invert(Call *call, sd_bus_message *m)
+{
+        return set_flag(m, &call->operation.invert);
+}
+
+static int set_restricted(Call *call, sd_bus_message *m)
+{
+        return set_flag(m, &call->operation.restricted);
+}
+
+static int set_pattern(Call *call, sd_bus_message *m)
+{
+        const void *bytes;
+        size_t n;
+        int r = sd_bus_message_read_array(m, 'y', &bytes, &n);
+
+        if (r < 0)
+                return r;
+        g_free(call->pattern);
+        call->operation.pattern = call->pattern = g_memdup2(bytes, n);
+        call->operation.n_pattern = n;
+        return 0;
+}
+
 static const struct {
         const char *name, *type;
         unsigned bit;
@@ -323,6 +352,10 @@ static const struct {
         { "targets", "as", OPTION_TARGETS, set_targets },
         { "absent", "b", OPTION_ABSENT, set_absent },
         { "revert", "b", OPTION_REVERT, set_revert },
+        { "passes", "u", OPTION_PASSES, set_passes },
+        { "pattern", "ay", OPTION_PATTERN, set_pattern },
+        { "invert", "b", OPTION_INVERT, set_invert },
+        { "restricted", "b", OPTION_RESTRICTED, set_restricted },
 };
 
 static int unknown_option(const Call *call, const char *name, BusError *e)

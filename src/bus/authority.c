@@ -105,6 +105,11 @@ static const MethodRow table[] = {
 
         { UNIT, "Refresh", ACTION_LUN, parse_unit, run_refresh_unit },
         { UNIT, "SetStoreOptions", ACTION_LUN, parse_unit_options, run_configure_unit },
+        { UNIT, "Sanitize", ACTION_SANITIZE, parse_sanitize, run_operate_unit,
+          .options = OPTIONS_OVERWRITE | OPTION_RESTRICTED | OPTION_FORCE },
+        { UNIT, "Format", ACTION_FORMAT, parse_format, run_operate_unit,
+          .options = OPTION_PATTERN | OPTION_FORCE },
+        { UNIT, "ExitFailure", ACTION_SANITIZE, parse_exit_failure, run_operate_unit },
 
         { "org.tgt1.Session", "End", ACTION_SESSION, parse_session, run_end_session },
 };

@@ -10,6 +10,8 @@
 #define ACTION_LUN "org.tgt1.lun.manage"
 #define ACTION_ACCESS "org.tgt1.access.manage"
 #define ACTION_ACCOUNT "org.tgt1.account.manage"
+#define ACTION_SANITIZE "org.tgt1.lun.sanitize"
+#define ACTION_FORMAT "org.tgt1.lun.format"
 #define ACTION_SESSION "org.tgt1.session.end"
 #define ACTION_PORTAL "org.tgt1.portal.manage"
 #define ACTION_DAEMON "org.tgt1.daemon.control"

@@ -32,6 +32,7 @@ Call *call_free(Call *call)
         g_free(call->uuid);
         g_free(call->name);
         g_free(call->text);
+        g_free(call->pattern);
         g_strfreev(call->files);
         apply_free(call->apply);
         g_free(call);

@@ -47,12 +47,18 @@ typedef enum OptionBits {
         OPTION_TARGETS = 1 << 9,
         OPTION_REVERT = 1 << 10,
         OPTION_ABSENT = 1 << 11,
+        OPTION_PASSES = 1 << 12,
+        OPTION_PATTERN = 1 << 13,
+        OPTION_INVERT = 1 << 14,
+        OPTION_RESTRICTED = 1 << 15,
 } OptionBits;
 
 #define OPTIONS_PORTAL (OPTION_RUNTIME | OPTION_DRY_RUN | OPTION_GENERATION | OPTION_CONFIRM)
 #define OPTIONS_EDIT (OPTIONS_PORTAL | OPTION_FORCE)
 #define OPTIONS_RELOAD \
         (OPTION_FORCE | OPTION_DRY_RUN | OPTION_GENERATION | OPTION_TARGETS | OPTION_REVERT)
+
+#define OPTIONS_OVERWRITE (OPTION_PASSES | OPTION_PATTERN | OPTION_INVERT)
 
 /* of methods for which a file can be made */
 #define OPTIONS_FILE (OPTIONS_EDIT | OPTION_SIZE | OPTION_PREALLOCATE | OPTION_DIRECTORY)
@@ -110,11 +116,13 @@ struct Call {
         bool flag;              /* of the methods that switch something */
         char *initiator, *uuid; /* details for polkit; uuid: the unit */
         uint64_t session;
-        char *name, *text;      /* of VerifyText; text: also store options */
-        char **files;           /* of Verify; names of targets of Reload */
-        Apply *apply;           /* of Apply */
-        Transient *transient;   /* of CreateTarget with that option, until it is made */
-        const char *after_text; /* of the message */
+        UnitOperation operation; /* of Sanitize and its like */
+        uint8_t *pattern;        /* of it */
+        char *name, *text;       /* of VerifyText; text: also store options */
+        char **files;            /* of Verify; names of targets of Reload */
+        Apply *apply;            /* of Apply */
+        Transient *transient;    /* of CreateTarget with that option, until it is made */
+        const char *after_text;  /* of the message */
         uint64_t after;
         uint32_t lun; /* with after: from this LUN of that session on */
         uint32_t max;

@@ -405,6 +405,34 @@ int parse_unit_options(Call *call, const ObjectRef *object, sd_bus_message *m, B
         return parse_unit(call, object, m, e);
 }
 
+int parse_sanitize(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        if (read_text(m, "method", &call->text, e) < 0 || parse_unit(call, object, m, e) < 0)
+                return -1;
+        if (!STREQ(call->text, "overwrite") && !STREQ(call->text, "block-erase"))
+                return bus_error_set(e, ERROR_INVALID,
+                                     "There is no method '%s'; there are overwrite and block-erase",
+                                     call->text);
+        if (STREQ(call->text, "block-erase") &&
+            (call->operation.passes > 0 || call->operation.pattern || call->operation.invert))
+                return bus_error_set(e, ERROR_INVALID,
+                                     "The options passes, pattern and invert are of overwrite");
+        call->operation.kind = call->text;
+        return 0;
+}
+
+int parse_format(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        call->operation.kind = "format";
+        return parse_unit(call, object, m, e);
+}
+
+int parse_exit_failure(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        call->operation.kind = "exit-failure";
+        return parse_unit(call, object, m, e);
+}
+
 int parse_session(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
 {
         call->session = object->session.id;
@@ -427,6 +455,15 @@ void run_configure_unit(Call *call)
 
         manager_unit_configure(call->server->manager, &caller, call->uuid, call->text,
                                call_done_empty, call, NULL);
+}
+
+void run_operate_unit(Call *call)
+{
+        Caller caller = call_caller(call);
+
+        call->operation.force = call->options.force;
+        manager_unit_operate(call->server->manager, &caller, call->uuid, &call->operation,
+                             call_done_empty, call, NULL);
 }
 
 void run_end_session(Call *call)

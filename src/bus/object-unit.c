@@ -95,6 +95,21 @@ GETTER(get_limits)
         return append_limits(reply, &unit_of(userdata)->spec->limits);
 }
 
+GETTER(get_operation)
+{
+        const UnitOperationInfo *o = &unit_of(userdata)->operation;
+        g_autofree char *by = o->by ? g_utf8_make_valid(o->by, -1) : NULL; /* as it logged in */
+        int r = sd_bus_message_open_container(reply, 'a', "{sv}");
+
+        if (r >= 0 && o->kind)
+                r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "Kind", "s",
+                                          o->kind, "State", "s", o->failed ? "failed" : "running",
+                                          "Reason", "s", o->reason, "By", "s", by, "Done", "t",
+                                          o->done, "Total", "t", o->total, "Started", "t",
+                                          o->started_usec);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 GETTER(get_mappings)
 {
         const ObjectRef *object = userdata;
@@ -156,6 +171,8 @@ const sd_bus_vtable unit_vtable[] = {
         SD_BUS_PROPERTY("Revision", "s", get_revision, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Naa", "s", get_naa, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Limits", "a{st}", get_limits, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Operation", "a{sv}", get_operation, 0,
+                        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Mappings", "a(soq)", get_mappings, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Statistics", "a{st}", get_statistics, 0, 0),
         SD_BUS_PROPERTY("Latency", "a{s(tatat)}", get_latency, 0, 0),
@@ -165,6 +182,12 @@ const sd_bus_vtable unit_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("SetStoreOptions",
                                 SD_BUS_ARGS("s", store_options, "a{sv}", options),
                                 SD_BUS_NO_RESULT, call_entry, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Sanitize", SD_BUS_ARGS("s", method, "a{sv}", options),
+                                SD_BUS_NO_RESULT, call_entry, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Format", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT,
+                                call_entry, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ExitFailure", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT,
+                                call_entry, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END
 };
 /* clang-format on */

@@ -19,6 +19,7 @@ typedef struct Pending {
         bool existed;
         bool all;      /* any property may have changed */
         bool sessions; /* NSessions has */
+        bool progress; /* of the operation of a unit */
 } Pending;
 
 /* The manager's own properties as they were last told: it reports every turn in which something
@@ -214,6 +215,7 @@ static void flush_manager(Signals *s)
 static void flush_one(Signals *s, const Pending *p)
 {
         static const char *const n_sessions[] = { "NSessions", NULL };
+        static const char *const operation[] = { "Operation", NULL };
         const char *interface = interface_of(p->kind);
         bool now = exists(s->server->manager, p);
 
@@ -231,6 +233,8 @@ static void flush_one(Signals *s, const Pending *p)
                 emit(s, EMIT_CHANGED, p->path, interface, NULL);
         else if (now && p->sessions)
                 emit(s, EMIT_CHANGED, p->path, interface, (char **)n_sessions);
+        else if (now && p->progress)
+                emit(s, EMIT_CHANGED, p->path, interface, (char **)operation);
         if (p->kind == OBJECT_TARGET && now)
                 flush_below(s, p->name);
 }
@@ -345,6 +349,14 @@ static void unit_removed(void *userdata, const char *uuid)
         note_all(userdata, OBJECT_UNIT, path_of_unit(uuid), uuid, 0, true);
 }
 
+static void unit_progress(void *userdata, const char *uuid)
+{
+        Pending *p = note(userdata, OBJECT_UNIT, path_of_unit(uuid), uuid, 0, true);
+
+        if (p)
+                p->progress = true;
+}
+
 static void session_added(void *userdata, uint64_t id, const char *target)
 {
         note_all(userdata, OBJECT_SESSION, path_of_session(id), NULL, id, false);
@@ -421,6 +433,7 @@ static const ManagerObserver observer = {
         .unit_added = unit_added,
         .unit_removed = unit_removed,
         .unit_changed = unit_removed,
+        .unit_progress = unit_progress,
         .session_added = session_added,
         .session_removed = session_removed,
         .portals_changed = portals_changed,

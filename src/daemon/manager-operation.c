@@ -181,10 +181,8 @@ static void store_done(LoopJob *job)
                         g_hash_table_replace(m->operations, g_strdup(k->uuid), TAKE_PTR(k->mark));
                 else
                         g_hash_table_remove(m->operations, k->uuid);
-                if (g_hash_table_contains(m->units, k->uuid)) {
+                if (g_hash_table_contains(m->units, k->uuid))
                         OBSERVE(m, unit_changed, k->uuid);
-                        OBSERVE(m, unit_progress, k->uuid);
-                }
                 tell_later(m);
         }
         lu_kept(k->lu, k->result);

@@ -263,6 +263,24 @@ void manager_unit_configure(Manager *m, const Caller *caller, const char *uuid, 
         note_work(m, caller, g_strdup_printf("configure %s", options), done, userdata, destroy);
 }
 
+void manager_unit_operate(Manager *m, const Caller *caller, const char *uuid,
+                          const UnitOperation *wish, EditDone *done, void *userdata,
+                          GDestroyNotify destroy)
+{
+        GString *s = g_string_new(wish->kind);
+
+        g_string_append_printf(s, " %u", wish->passes);
+        for (size_t i = 0; i < wish->n_pattern; i++)
+                g_string_append_printf(s, "%s%02x", i == 0 ? " " : "", wish->pattern[i]);
+        g_string_append_printf(s, "%s%s%s", wish->invert ? " invert" : "",
+                               wish->restricted ? " restricted" : "", wish->force ? " force" : "");
+        m->operation = (UnitOperationInfo){
+                .kind = "format", .reason = "", .by = "me", .done = 3, .total = 8, .started_usec = 5
+        };
+        note_work(m, caller, g_string_free(s, FALSE), done, userdata, destroy);
+        CALL(m, unit_progress, uuid);
+}
+
 void manager_unit_refresh(Manager *m, const Caller *caller, const char *uuid, EditDone *done,
                           void *userdata, GDestroyNotify destroy)
 {
@@ -438,7 +456,8 @@ int manager_unit(Manager *m, const char *uuid, UnitInfo *ret)
                            .product = "product\xff", /* not UTF-8 */
                            .revision = "1",
                            .naa = "60",
-                           .reads = 3 };
+                           .reads = 3,
+                           .operation = m->operation };
         return 0;
 }
 

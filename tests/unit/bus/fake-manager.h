@@ -19,10 +19,11 @@ struct Manager {
         char *trusted;      /* directory */
         GPtrArray *pending; /* answers that are due */
         bool offline, debugging;
-        bool hold;               /* no answer until it is false again */
-        const char *shared_with; /* a target that maps every unit too, as its LUN 5; or NULL */
-        GPtrArray *sessions;     /* FakeSession* */
-        GPtrArray *ended;        /* text of each end_session, configure, refresh: "NAME ARGUMENT" */
+        bool hold;                   /* no answer until it is false again */
+        const char *shared_with;     /* a target that maps every unit too, as its LUN 5; or NULL */
+        UnitOperationInfo operation; /* of every unit */
+        GPtrArray *sessions;         /* FakeSession* */
+        GPtrArray *ended; /* text of each end_session, configure, refresh: "NAME ARGUMENT" */
         const ManagerObserver *observer;
         void *observer_userdata;
         /* of the last change */

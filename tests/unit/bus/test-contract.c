@@ -268,6 +268,10 @@ static void test_options(void)
                 { OPTION_TARGETS, "targets" },
                 { OPTION_REVERT, "revert" },
                 { OPTION_ABSENT, "absent" },
+                { OPTION_PASSES, "passes" },
+                { OPTION_PATTERN, "pattern" },
+                { OPTION_INVERT, "invert" },
+                { OPTION_RESTRICTED, "restricted" },
         };
         size_t n;
         const MethodRow *table = authority_table(&n);
