@@ -204,6 +204,10 @@ void manager_unit_configure(Manager *m, const Caller *caller, const char *uuid, 
 void manager_unit_refresh(Manager *m, const Caller *caller, const char *uuid, EditDone *done,
                           void *userdata, GDestroyNotify destroy);
 
+/* UUIDs of units with an operation under way, or one that failed; at most max, in no order. */
+size_t manager_operations(const Manager *m, const char **ret, size_t max);
+uint64_t manager_operations_version(const Manager *m); /* another whenever that may be others */
+
 #define UNIT_PATTERN_MAX 4096
 
 /* An operation on the whole of a unit, as an initiator's FORMAT UNIT or SANITIZE would begin it. */

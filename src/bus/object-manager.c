@@ -76,6 +76,21 @@ GETTER(get_confirm_changes)
         return append_changes(reply, armed_info(userdata).changes);
 }
 
+#define OPERATIONS_MAX 1024
+
+GETTER(get_operations)
+{
+        const ObjectRef *object = userdata;
+        const char *uuids[OPERATIONS_MAX];
+        size_t n =
+                manager_operations(object->connection->server->manager, uuids, ELEMENTSOF(uuids));
+        int r = sd_bus_message_open_container(reply, 'a', "o");
+
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = append_path(reply, path_of_unit(uuids[i]));
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 static int append_account(sd_bus_message *m, const AccountSpec *a, const char *direction)
 {
         int r = sd_bus_message_open_container(m, 'r', "ss");
@@ -166,6 +181,7 @@ const sd_bus_vtable manager_vtable[] = {
         SD_BUS_PROPERTY("ConfirmGeneration", "t", get_confirm_generation, 0,
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ConfirmBy", "s", get_confirm_by, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Operations", "ao", get_operations, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ConfirmChanges", "as", get_confirm_changes, 0,
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 

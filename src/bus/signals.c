@@ -29,7 +29,7 @@ typedef struct Told {
         uint64_t generation;
         unsigned n_targets, n_sessions;
         size_t n_units;
-        uint64_t confirm_until;
+        uint64_t confirm_until, operations;
         bool offline, debugging;
 } Told;
 
@@ -167,6 +167,7 @@ static Told told_now(Manager *m)
         (void)manager_armed(m, &armed);
         return (Told){
                 .confirm_until = armed.until_usec,
+                .operations = manager_operations_version(m),
                 .state = g_intern_string(manager_state(m)),
                 .generation = manager_generation(m),
                 .n_targets = g_hash_table_size(manager_desired(m)->targets),
@@ -195,6 +196,8 @@ static void flush_manager(Signals *s)
                 names[n++] = "Offline";
         if (now.debugging != old->debugging)
                 names[n++] = "Debug";
+        if (now.operations != old->operations)
+                names[n++] = "Operations";
         if (now.generation != old->generation) {
                 names[n++] = "Generation";
                 names[n++] = "DiscoveryAccounts"; /* part of what is configured */

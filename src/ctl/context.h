@@ -30,6 +30,9 @@ typedef struct Options {
         uint64_t confirm_within; /* ns; 0: not given */
         bool prune, by_daemon;
         bool preallocate;
+        bool yes, no_wait, invert, restricted, exit_failure; /* sanitize, format */
+        const char *method, *pattern;
+        int64_t passes; /* 0: not given */
         const char *store_dir;
         uint64_t file_size; /* of the file that is to be made for a LUN; 0: none is */
         bool batch;

@@ -13,14 +13,13 @@
 /* a rate of the first moments says nothing */
 #define RATE_AFTER_USEC (UINT64_C(1000000))
 
-typedef struct Progress {
-        Ctl *c;
-        bool show, shown;
-        gint64 since;
+typedef struct Call {
+        Progress bar;
         sd_bus_message *reply;
-} Progress;
+} Call;
 
 static volatile sig_atomic_t interrupted;
+static struct sigaction int_before, term_before;
 
 static void on_interrupt(int number)
 {
@@ -41,7 +40,7 @@ static char *rate_text(uint64_t done, uint64_t total, uint64_t usec)
                                (uint64_t)((double)(total - done) / per_second + 0.5));
 }
 
-char *progress_line(uint64_t done, uint64_t total, uint64_t usec, unsigned width)
+char *progress_line(const char *what, uint64_t done, uint64_t total, uint64_t usec, unsigned width)
 {
         unsigned percent, bar, filled;
         g_autofree char *have = NULL, *all = NULL, *rate = NULL, *text = NULL, *dots = NULL;
@@ -53,52 +52,83 @@ char *progress_line(uint64_t done, uint64_t total, uint64_t usec, unsigned width
         all = format_bytes(total);
         rate = rate_text(done, total, usec);
         text = g_strdup_printf("%3u%% %s of %s%s", percent, have, all, rate);
-        bar = (unsigned)(strlen("Allocating [] ") + strlen(text));
+        bar = (unsigned)(strlen(what) + strlen(" [] ") + strlen(text));
         bar = width > bar ? width - bar : 0;
         if (bar < BAR_MIN)
-                return g_strdup_printf("Allocating %u%%", percent);
+                return g_strdup_printf("%s %u%%", what, percent);
         bar = MIN(bar, BAR_MAX);
         filled = (unsigned)((double)done * bar / (double)total);
         dots = g_strnfill(bar, '.');
         memset(dots, '#', filled);
-        return g_strdup_printf("Allocating [%s] %s", dots, text);
+        return g_strdup_printf("%s [%s] %s", what, dots, text);
 }
 
-static void draw(Progress *p, uint64_t done, uint64_t total)
+Progress progress_begin(Ctl *c, const char *what)
+{
+        struct sigaction action = { .sa_handler = on_interrupt }; /* without SA_RESTART */
+
+        interrupted = 0;
+        (void)sigaction(SIGINT, &action, &int_before);
+        (void)sigaction(SIGTERM, &action, &term_before);
+        return (Progress){ .c = c,
+                           .what = what,
+                           .show = !c->options.quiet && !ctl_json(c) && isatty(STDERR_FILENO),
+                           .since = g_get_monotonic_time() };
+}
+
+void progress_draw(Progress *p, uint64_t done, uint64_t total)
 {
         unsigned width = p->c->terminal.width ? p->c->terminal.width : 80;
-        g_autofree char *line = progress_line(
-                done, total, (uint64_t)(g_get_monotonic_time() - p->since), width - 1);
+        g_autofree char *line = NULL;
 
+        if (!p->show)
+                return;
+        line = progress_line(p->what, done, total, (uint64_t)(g_get_monotonic_time() - p->since),
+                             width - 1);
         (void)fprintf(stderr, "\r%s\x1b[K", line);
         p->shown = true;
 }
 
-static void clear(Progress *p)
+bool progress_interrupted(void)
+{
+        return interrupted;
+}
+
+void progress_end(Progress *p)
 {
         if (p->shown)
                 (void)fprintf(stderr, "\r\x1b[K");
         p->shown = false;
+        (void)sigaction(SIGINT, &int_before, NULL);
+        (void)sigaction(SIGTERM, &term_before, NULL);
+}
+
+void progress_die(void)
+{
+        int number = interrupted;
+
+        (void)signal(number, SIG_DFL);
+        (void)raise(number);
 }
 
 static int on_progress(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-        Progress *p = userdata;
+        Call *call = userdata;
         uint64_t done, total;
         const char *path;
 
-        if (p->show && sd_bus_message_read(m, "stt", &path, &done, &total) >= 0)
-                draw(p, done, total);
+        if (sd_bus_message_read(m, "stt", &path, &done, &total) >= 0)
+                progress_draw(&call->bar, done, total);
         return 0;
 }
 
 static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-        ((Progress *)userdata)->reply = sd_bus_message_ref(m);
+        ((Call *)userdata)->reply = sd_bus_message_ref(m);
         return 0;
 }
 
-static int wait_for_reply(Progress *p, sd_bus *bus)
+static int wait_for_reply(Call *p, sd_bus *bus)
 {
         while (!p->reply && !interrupted) {
                 int r = sd_bus_process(bus, NULL);
@@ -111,19 +141,20 @@ static int wait_for_reply(Progress *p, sd_bus *bus)
         return 0;
 }
 
-static int run(Progress *p, sd_bus_message *m)
+static int run(Call *p, sd_bus_message *m)
 {
-        sd_bus *bus = p->c->bus;
+        sd_bus *bus = p->bar.c->bus;
         sd_bus_slot *match = NULL, *slot = NULL;
         int r;
 
         r = sd_bus_add_match(
                 bus, &match,
-                p->c->peer ? "type='signal',interface='" IFACE("Manager") "',"
-                                                                          "member='FileProgress'"
-                           : "type='signal',sender='" BUS_NAME
-                             "',interface='" IFACE("Manager") "',"
-                                                              "member='FileProgress'",
+                p->bar.c->peer
+                        ? "type='signal',interface='" IFACE("Manager") "',"
+                                                                       "member='FileProgress'"
+                        : "type='signal',sender='" BUS_NAME
+                          "',interface='" IFACE("Manager") "',"
+                                                           "member='FileProgress'",
                 on_progress, p);
         if (r >= 0)
                 r = sd_bus_call_async(bus, &slot, m, on_reply, p, UINT64_MAX);
@@ -137,31 +168,21 @@ static int run(Progress *p, sd_bus_message *m)
 /* Does not return. */
 static void give_up(Ctl *c)
 {
-        int number = interrupted;
-
         c->bus = sd_bus_flush_close_unref(c->bus);
         agent_close();
         (void)ctl_fail(c, EXIT_CODE_FAILURE, "Interrupted; the daemon removes what it has begun.");
-        (void)signal(number, SIG_DFL);
-        (void)raise(number);
+        progress_die();
 }
 
 int progress_invoke(Ctl *c, sd_bus_message *m, sd_bus_message **ret_reply)
 {
-        struct sigaction action = { .sa_handler = on_interrupt }, int_before, term_before;
-        Progress p = { .c = c,
-                       .show = !c->options.quiet && !ctl_json(c) && isatty(STDERR_FILENO),
-                       .since = g_get_monotonic_time() };
+        Call p = { .bar = progress_begin(c, "Allocating") };
         sd_bus_error error = SD_BUS_ERROR_NULL;
         int r, code = EXIT_CODE_OK;
 
-        (void)sigaction(SIGINT, &action, &int_before); /* without SA_RESTART */
-        (void)sigaction(SIGTERM, &action, &term_before);
         r = run(&p, m);
         sd_bus_message_unref(m);
-        clear(&p);
-        (void)sigaction(SIGINT, &int_before, NULL);
-        (void)sigaction(SIGTERM, &term_before, NULL);
+        progress_end(&p.bar);
 
         if (!p.reply && interrupted)
                 give_up(c);

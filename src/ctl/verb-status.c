@@ -5,11 +5,13 @@
 #include "ctl/format.h"
 #include "ctl/model.h"
 #include "ctl/offline.h"
+#include "ctl/operation.h"
 #include "ctl/verb-functions.h"
 #include "ctl/verb-list.h"
 
 #define STATUS_MAX_SESSIONS 10 /* of one target; "sessions" shows them all */
-#define STATUS_MAX_CHANGES 10  /* that wait to be confirmed; "show" shows them all */
+#define STATUS_MAX_OPERATIONS 10
+#define STATUS_MAX_CHANGES 10 /* that wait to be confirmed; "show" shows them all */
 
 static void heading(Ctl *c, GString *s, const char *state, const char *text)
 {
@@ -102,10 +104,17 @@ static void format_luns(Ctl *c, GString *s, const json_t *luns)
                 const char *state = json_text(lun, "State"), *reason = json_text(lun, "Reason");
                 g_autofree char *size = format_bytes((uint64_t)json_number(lun, "Size"));
                 g_autofree char *limits = limits_text(json_object_get(lun, "Limits"));
+                const json_t *operation = json_object_get(lun, "Operation");
+                g_autofree char *doing = operation_text(operation);
+                bool bad =
+                        STREQ(state, "not-ready") || STREQ(json_text(operation, "State"), "failed");
                 const char *path = json_text(lun, "Path");
 
-                field(c, s, label, STREQ(state, "not-ready") ? COLOR_RED : COLOR_NONE,
-                      "%lld  %s %s%s%s  %s%s%s%s%s%s%s", (long long)json_number(lun, "Lun"),
+                field(c, s, label,
+                      bad      ? COLOR_RED
+                      : *doing ? COLOR_YELLOW
+                               : COLOR_NONE,
+                      "%lld  %s %s%s%s  %s%s%s%s%s%s%s%s%s", (long long)json_number(lun, "Lun"),
                       *json_text(lun, "Type") ? json_text(lun, "Type") : "(being set up)",
                       json_text(lun, "StoreType"), *path ? " " : "", path,
                       json_number(lun, "Size") > 0 ? size : "",
@@ -113,7 +122,7 @@ static void format_luns(Ctl *c, GString *s, const json_t *luns)
                       *reason                                          ? ": "
                       : json_is_true(json_object_get(lun, "Readonly")) ? ", read-only"
                                                                        : "",
-                      reason, *limits ? ", " : "", limits);
+                      reason, *limits ? ", " : "", limits, *doing ? ", " : "", doing);
                 label = "";
         }
 }
@@ -238,6 +247,43 @@ static void format_unconfirmed(Ctl *c, GString *s, const json_t *manager)
                       json_array_size(changes) - STATUS_MAX_CHANGES);
 }
 
+/* What is being done to whole units, or could not be. */
+static int format_operations(Ctl *c, GString *s, const json_t *manager)
+{
+        const json_t *path, *paths = json_object_get(manager, "Operations");
+        const char *label = "Operations";
+        size_t i;
+
+        json_array_foreach (paths, i, path) {
+                _cleanup_json_ json_t *unit = NULL;
+                g_autofree char *doing = NULL;
+                const json_t *operation;
+                int code;
+
+                if (i == STATUS_MAX_OPERATIONS) {
+                        field(c, s, label, COLOR_GREY, "and %zu more (tgtctl show)",
+                              json_array_size(paths) - i);
+                        break;
+                }
+                code = model_unit(c, json_string_value(path), &unit);
+                if (code == EXIT_CODE_NOT_FOUND)
+                        continue; /* it has just gone */
+                if (code != EXIT_CODE_OK)
+                        return code;
+                operation = json_object_get(unit, "Operation");
+                doing = operation_text(operation);
+                if (!*doing)
+                        continue;
+                field(c, s, label,
+                      STREQ(json_text(operation, "State"), "failed") ? COLOR_RED : COLOR_YELLOW,
+                      "%s: %s",
+                      *json_text(unit, "Path") ? json_text(unit, "Path") : json_text(unit, "Uuid"),
+                      doing);
+                label = "";
+        }
+        return EXIT_CODE_OK;
+}
+
 /* What is not as it is after a start. */
 static void format_switches(Ctl *c, GString *s, const json_t *manager)
 {
@@ -284,6 +330,9 @@ static int status_daemon(Ctl *c, GString *s, json_t **ret)
         field(c, s, "Generation", COLOR_NONE, "%lld",
               (long long)json_number(manager, "Generation"));
         format_unconfirmed(c, s, manager);
+        code = format_operations(c, s, manager);
+        if (code != EXIT_CODE_OK)
+                return code;
         if (json_array_size(targets) > 0) {
                 g_string_append_c(s, '\n');
                 format_list(c, "targets", targets, s);

@@ -337,6 +337,39 @@ static const Verb verb_table[] = {
           "The store fault injects faults by them.",
           "tgtctl unit store-options disk1/1 'ops=write;delay=100ms'" },
 
+        { "sanitize",
+          "UNIT|TARGET/LUN",
+          1,
+          1,
+          0,
+          verb_sanitize,
+          { WORD_UNIT },
+          NULL,
+          "Erase everything on a disk, past recovery",
+          "As SANITIZE of an initiator does. Asks first, or needs --yes. Overwriting writes every "
+          "block, each pass to stable storage before the next; a block erase zeroes, and gives the "
+          "space of a thin LUN back. Nobody can use the disk meanwhile. It cannot be called off: "
+          "Ctrl-C ends the waiting only, and a restart of the daemon only interrupts it. If it "
+          "fails, the disk stays unreadable until another one succeeds, or --exit-failure.\n\n"
+          "What a file system or a disk keeps elsewhere, as snapshots, is not reached: see "
+          "tgtd(8).",
+          "tgtctl sanitize disk1/1\n"
+          "tgtctl sanitize disk1/1 --passes=3 --pattern=aa --invert --yes\n"
+          "tgtctl sanitize disk1/1 --method=block-erase --no-wait" },
+        { "format",
+          "UNIT|TARGET/LUN",
+          1,
+          1,
+          0,
+          verb_format,
+          { WORD_UNIT },
+          NULL,
+          "Format a disk, so that it reads as zeros",
+          "As FORMAT UNIT of an initiator does. Asks first, or needs --yes. Unlike sanitize, it "
+          "may "
+          "leave traces on what is below.",
+          "tgtctl format disk1/1" },
+
         { "allow",
           "TARGET NAME|ADDRESS[/PREFIX]|ALL...",
           2,

@@ -142,6 +142,7 @@ struct Manager {
         /* manager-operation.c */
         GHashTable *operations; /* uuid -> OperationMark */
         char *operation_dir, boot[37];
+        uint64_t operations_version;
         LuKeeper keeper;
         LoopLane operation_lane;
         LoopTimer operation_tell;

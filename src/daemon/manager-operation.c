@@ -48,6 +48,24 @@ void operation_info(Manager *m, const Unit *u, UnitOperationInfo *ret)
         ret->started_usec = mark->started_usec;
 }
 
+size_t manager_operations(const Manager *m, const char **ret, size_t max)
+{
+        GHashTableIter iter;
+        gpointer uuid;
+        size_t n = 0;
+
+        g_hash_table_iter_init(&iter, m->operations);
+        while (n < max && g_hash_table_iter_next(&iter, &uuid, NULL))
+                if (g_hash_table_contains(m->units, uuid))
+                        ret[n++] = uuid;
+        return n;
+}
+
+uint64_t manager_operations_version(const Manager *m)
+{
+        return m->operations_version;
+}
+
 /* ---- the journal ----------------------------------------------------------------------------- */
 
 static char *describe(const LuOperation *what)
@@ -181,6 +199,8 @@ static void store_done(LoopJob *job)
                         g_hash_table_replace(m->operations, g_strdup(k->uuid), TAKE_PTR(k->mark));
                 else
                         g_hash_table_remove(m->operations, k->uuid);
+                m->operations_version++;
+                manager_touch(m);
                 if (g_hash_table_contains(m->units, k->uuid))
                         OBSERVE(m, unit_changed, k->uuid);
                 tell_later(m);

@@ -28,6 +28,7 @@ CHOSEN = {
     "verb-apply.c": "Manager",
     "verb-change.c": "Manager Target",
     "verb-daemon.c": "Manager",
+    "verb-operate.c": "LogicalUnit",
 }
 
 

@@ -1,14 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""FORMAT UNIT and SANITIZE of a real daemon: how they go on over resets, restarts and crashes, and
-what becomes of them when the store fails."""
+"""FORMAT UNIT and SANITIZE of a real daemon: how they go on over resets, restarts and crashes, what
+becomes of them when the store fails, and how tgtctl asks for them and shows them."""
+import json
 import os
+import signal
 import struct
+import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import rawiscsi  # noqa: E402
+import terminal  # noqa: E402
 import tgt  # noqa: E402
 
 SIZE = 16 << 20
@@ -254,6 +258,134 @@ def test_unwritable_state():
             assert sense(sanitize_now(raw, ERASE)) == (4, 0x4400)
             assert sense(ready(raw)) == 0 and content(path) == {ord("x")}
             assert "could not be written" in daemon.log()
+
+
+# ---- tgtctl ----
+
+def argv(daemon, *words):
+    return [tgt.TGTCTL, "--socket", os.path.join(daemon.runtime, "control"), *words]
+
+
+def test_asks_first():
+    with tgt.scratch() as d:
+        path = image(d)
+        with tgt.Daemon(d, {"t.conf": slow(path)}) as daemon:
+            for verb in ("sanitize", "format"):
+                p = daemon.ctl(verb, "disk/1", check=False)
+                assert p.returncode == 2 and "--yes" in p.stdout and path in p.stdout, p
+                code, out = terminal.run(argv(daemon, verb, "disk/1"), [("go on: ", "y\n")])
+                assert code == 1 and "Nothing was done" in out, out
+                code, out = terminal.run(argv(daemon, verb, "disk/1", "--no-ask-password"))
+                assert code == 2, out
+            assert content(path) == {ord("x")} and "begins" not in daemon.log()
+            code, out = terminal.run(argv(daemon, "sanitize", "disk/1", "--pattern=aa"),
+                                     [("go on: ", "yes\n")])
+            assert code == 0 and "Sanitizing [" in out and "Sanitized " + path in out, out
+            assert content(path) == {0xAA}
+
+
+def test_no_wait_and_status():
+    with tgt.scratch() as d:
+        path = image(d)
+        with tgt.Daemon(d, {"t.conf": slow(path)}) as daemon:
+            out = daemon.ctl("format", "disk/1", "--yes", "--no-wait").stdout
+            assert "Formatting" in out and "has begun" in out, out
+            assert "formatting" in daemon.ctl("status").stdout
+            assert f"{path}  16M ready, formatting, " in daemon.ctl("status", "disk").stdout
+            shown = daemon.ctl("show", "disk/1").stdout
+            assert "Operation.Kind=format" in shown and "Operation.By=uid " in shown, shown
+            p = daemon.ctl("sanitize", "disk/1", "--yes", check=False)
+            assert p.returncode == 6 and "under way" in p.stdout, p
+            raw = login(daemon)
+            assert sense(ready(raw)) == FORMATTING
+            wait_ready(raw)
+            assert "Operation" not in daemon.ctl("show", "disk/1").stdout
+            assert "formatting" not in daemon.ctl("status").stdout
+            assert content(path) == {0}
+            # for scripts
+            raw.close()
+            daemon.ctl("unit", "store-options", "disk/1", "delay=0s")
+            p = daemon.ctl("--quiet", "sanitize", "disk/1", "--yes", "--json=short")
+            assert json.loads(p.stdout.splitlines()[-1])["State"] == "done", p
+            p = daemon.ctl("--quiet", "sanitize", "disk/1", "--yes", "--passes=2", "--pattern=0f",
+                           "--invert")
+            assert p.stdout == "" and content(path) == {0x0F}, p
+
+
+def test_interrupt_ends_the_waiting_only():
+    with tgt.scratch() as d:
+        path = image(d)
+        with tgt.Daemon(d, {"t.conf": slow(path)}) as daemon:
+            p = subprocess.Popen(argv(daemon, "sanitize", "disk/1", "--yes", "--pattern=aa"),
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            end = time.monotonic() + 10
+            while "begins" not in daemon.log():
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            time.sleep(0.3)
+            p.send_signal(signal.SIGINT)
+            out = p.communicate(timeout=10)[0]
+            assert p.returncode == -signal.SIGINT and "goes on" in out, (p.returncode, out)
+            raw = login(daemon)
+            assert sense(ready(raw)) == IN_PROGRESS
+            wait_ready(raw)
+            assert content(path) == {0xAA}
+
+
+def test_not_under_initiators():
+    with tgt.scratch() as d:
+        path = image(d)
+        with tgt.Daemon(d, {"t.conf": slow(path, "delay=1ms")}) as daemon:
+            raw = login(daemon).ready()
+            for verb in ("sanitize", "format"):
+                p = daemon.ctl(verb, "disk/1", "--yes", check=False)
+                assert p.returncode == 6 and raw.initiator in p.stdout and "--force" in p.stdout, p
+            assert content(path) == {ord("x")}
+            daemon.ctl("sanitize", "disk/1", "--yes", "--force", "--pattern=5a")
+            assert content(path) == {0x5A}
+            assert sense(raw.response(raw.command(bytes(6)))) == (6, 0x2800)
+
+
+def test_failure_and_the_way_out():
+    with tgt.scratch() as d:
+        path = image(d)
+        with tgt.Daemon(d, {"t.conf": slow(path, "error=EIO;ops=write,zero")}) as daemon:
+            for verb, found in (("sanitize", SANITIZE_FAILED), ("format", (3, 0x3100))):
+                p = daemon.ctl(verb, "disk/1", "--yes", check=False)
+                assert p.returncode == 1 and "--exit-failure" in p.stdout, p
+                assert "has failed: Input/output error" in daemon.ctl("status").stdout
+                raw = login(daemon)
+                assert sense(ready(raw)) == found
+                raw.close()
+                daemon.ctl("sanitize", "disk/1", "--exit-failure")
+                assert "failed" not in daemon.ctl("status").stdout
+                raw = login(daemon)
+                assert sense(ready(raw)) == 0
+                raw.close()
+            p = daemon.ctl("sanitize", "disk/1", "--yes", "--restricted", check=False)
+            assert p.returncode == 1
+            p = daemon.ctl("sanitize", "disk/1", "--exit-failure", check=False)
+            assert p.returncode == 1 and "another one that succeeds" in p.stdout, p
+            daemon.ctl("unit", "store-options", "disk/1", "error=none")
+            daemon.ctl("sanitize", "disk/1", "--yes", "--method=block-erase")
+            assert content(path) == {0}
+
+
+def test_mistakes():
+    with tgt.scratch() as d:
+        path = image(d)
+        with tgt.Daemon(d, {"t.conf": tgt.disk_fragment(path)}) as daemon:
+            for words, code in ((["--pattern=a"], 2), (["--pattern=zz"], 2), (["--pattern="], 2),
+                                (["--passes=32"], 2), (["--method=melt"], 1),
+                                (["--method=block-erase", "--passes=2"], 2),
+                                (["--exit-failure", "--force"], 2), (["--pattern=" + "00" * 513], 1)):
+                p = daemon.ctl("sanitize", "disk/1", "--yes", *words, check=False)
+                assert p.returncode == code, (words, p)
+            assert daemon.ctl("sanitize", "disk/2", "--yes", check=False).returncode == 4
+            assert content(path) == {ord("x")}
+        with tgt.Daemon(d, {"t.conf": tgt.disk_fragment(path, extra="readonly 1")}) as daemon:
+            p = daemon.ctl("format", "disk/1", "--yes", check=False)
+            assert p.returncode != 0 and "read-only" in p.stdout, p
 
 
 tgt.main()

@@ -263,6 +263,16 @@ void manager_unit_configure(Manager *m, const Caller *caller, const char *uuid, 
         note_work(m, caller, g_strdup_printf("configure %s", options), done, userdata, destroy);
 }
 
+size_t manager_operations(const Manager *m, const char **ret, size_t max)
+{
+        return 0;
+}
+
+uint64_t manager_operations_version(const Manager *m)
+{
+        return 0;
+}
+
 void manager_unit_operate(Manager *m, const Caller *caller, const char *uuid,
                           const UnitOperation *wish, EditDone *done, void *userdata,
                           GDestroyNotify destroy)

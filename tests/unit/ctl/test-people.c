@@ -59,15 +59,15 @@ static void test_bar(void)
         unsigned before = 0;
 
         for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-                g_autofree char *line =
-                        progress_line(rows[i].done, rows[i].total, rows[i].usec, rows[i].width);
+                g_autofree char *line = progress_line("Allocating", rows[i].done, rows[i].total,
+                                                      rows[i].usec, rows[i].width);
 
                 g_test_message("%s", line);
                 g_assert_cmpstr(line, ==, rows[i].line);
                 g_assert_cmpuint(strlen(line), <=, rows[i].width);
         }
         for (uint64_t done = 0; done <= 1000; done++) { /* never backwards */
-                g_autofree char *line = progress_line(done, 1000, 0, 60);
+                g_autofree char *line = progress_line("Sanitizing", done, 1000, 0, 60);
                 unsigned filled = 0;
 
                 for (const char *p = line; *p; p++)
