@@ -194,6 +194,42 @@ def test_another_file_under_its_name():
             assert "another disk" in daemon.log() or "Stale" in daemon.log()
 
 
+def test_removed_and_added():
+    """What was begun goes on where the disk is served again, under whatever LUN."""
+    with tgt.scratch() as d:
+        path = image(d)
+        with tgt.Daemon(d, {"t.conf": slow(path)}) as daemon:
+            raw = login(daemon).ready()
+            assert sanitize_now(raw, OVERWRITE | IMMED, b"\x33")[0] == 0
+            wait_progress(raw, 0x1000)
+            raw.close()
+            daemon.ctl("delete", "disk", "--force")
+            assert len(marks(daemon)) == 1
+            left = content(path)
+            daemon.ctl("create", tgt.NAME, "--backing-store=" + path, "--initiator-address=ALL")
+            raw = login(daemon)
+            wait_ready(raw)
+            assert ord("x") in left and content(path) == {0x33} and not marks(daemon)
+
+
+def test_file_comes_later():
+    """The disk is not there at the start; when it comes, what is left is done before anything else."""
+    with tgt.scratch() as d:
+        path = image(d)
+        with tgt.Daemon(d, {"t.conf": slow(path)}) as daemon:
+            raw = login(daemon).ready()
+            assert sanitize_now(raw, OVERWRITE | IMMED, b"\x33")[0] == 0
+            wait_progress(raw, 0x1000)
+            daemon.kill()
+            os.rename(path, path + ".away")
+            daemon.start()
+            raw = login(daemon)
+            assert sense(ready(raw)) == IN_PROGRESS
+            os.rename(path + ".away", path)
+            wait_ready(raw)
+            assert content(path) == {0x33} and not marks(daemon)
+
+
 def test_failure_outlasts_a_restart():
     with tgt.scratch() as d:
         path = image(d)
