@@ -147,20 +147,30 @@ def test_truth_is_believed():
             assert p.returncode == 0, p.stdout
 
 
+def in_flight(server, options, time):
+    """Commands in flight, which by Little's law are rate times latency, as a part of what was asked for."""
+    r = benchlib.load(server, "ram", depth=4, time=time, warmup="100ms", **options)
+    size = 131072 if "bs" in options else 4096
+    assert r["ios"] > 100 and r["retries"] == 0
+    assert abs(r["mb_s"] / (r["iops"] * size / 1e6) - 1) < 0.01, r
+    assert 0 < r["lat_us"]["p50"] <= r["lat_us"]["p99"] <= r["lat_us"]["p99.9"]
+    assert abs(r["cpu_user_us"] + r["cpu_system_us"] - r["cpu_us"]) < 0.01
+    assert 0 < r["cpu_us"] * r["iops"] / 1e6 <= os.cpu_count() + 0.1
+    return r["iops"] * r["lat_us"]["mean"] / 1e6 / (4 * options.get("connections", 1))
+
+
 def test_figures_agree():
     with tgt.scratch() as d, serve(d) as server:
         for options in ({}, {"read": 0, "bs": "128K"}, {"bs": "128K"}, {"bs": "128K", "copy": True},
                         {"connections": 4, "threads": 2, "read": 50}, {"spin": True}):
-            r = benchlib.load(server, "ram", depth=4, time="500ms", warmup="100ms", **options)
-            size = 131072 if "bs" in options else 4096
-            assert r["ios"] > 100 and r["retries"] == 0
-            assert abs(r["mb_s"] / (r["iops"] * size / 1e6) - 1) < 0.01, r
-            # Little's law: commands in flight are rate times latency
-            inflight = r["iops"] * r["lat_us"]["mean"] / 1e6
-            assert abs(inflight / (4 * options.get("connections", 1)) - 1) < 0.2, f"{options}: {r}"
-            assert 0 < r["lat_us"]["p50"] <= r["lat_us"]["p99"] <= r["lat_us"]["p99.9"]
-            assert abs(r["cpu_user_us"] + r["cpu_system_us"] - r["cpu_us"]) < 0.01
-            assert 0 < r["cpu_us"] * r["iops"] / 1e6 <= os.cpu_count() + 0.1
+            # what is under way at the end is in no latency: on a busy machine that may be much of a short time
+            for time in "500ms", "1500ms", "4500ms":
+                found = in_flight(server, options, time)
+                print(f"# {options}: {found:.2f} of what was to be in flight, in {time}")
+                if abs(found - 1) < 0.2:
+                    break
+            else:
+                raise AssertionError(f"{options}: the figures do not agree")
 
 
 def test_fill_writes_every_block():

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/prctl.h>
@@ -146,6 +147,33 @@ sd_bus *harness_peer(Harness *h)
         check(sd_bus_set_address(bus, address), "sd_bus_set_address");
         check(sd_bus_start(bus), "sd_bus_start");
         return bus;
+}
+
+static bool is_closed(int fd)
+{
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+        char byte;
+
+        while (poll(&p, 1, 10000) > 0) {
+                ssize_t n = recv(fd, &byte, 1, MSG_DONTWAIT);
+
+                if (n >= 0 || errno != EAGAIN)
+                        return n <= 0;
+        }
+        return false;
+}
+
+bool harness_refuses(Harness *h)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        bool closed;
+
+        g_strlcpy(address.sun_path, h->socket, sizeof(address.sun_path));
+        g_assert_cmpint(connect(fd, (struct sockaddr *)&address, sizeof(address)), ==, 0);
+        closed = is_closed(fd);
+        (void)close(fd);
+        return closed;
 }
 
 sd_bus *harness_client(const char *address)

@@ -34,6 +34,8 @@ Manager *harness_manager(Harness *h);
 
 /* A client of the private socket. */
 sd_bus *harness_peer(Harness *h);
+/* true: who connects is cut off, though it says nothing. */
+bool harness_refuses(Harness *h);
 /* A client of the bus at address. */
 sd_bus *harness_client(const char *address);
 
