@@ -206,7 +206,7 @@ def test_taken_back_with_its_file():
             out = ctl(d, "rollback")
             assert f"- file {disk(d)} (if nothing was written to it)" in out, out
             tgt.eventually(lambda: not os.path.exists(disk(d)), what="the file removed")
-            assert "and is removed: nothing was written to it" in d.log()
+            tgt.eventually(lambda: "and is removed: nothing was written to it" in d.log(), what="the journal")
         # written to by an initiator
         create()
         tgt.run("qemu-io", "-f", "raw", "-c", "write -P 7 1M 4k", d.url(DISK))
