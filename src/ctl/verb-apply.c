@@ -329,6 +329,7 @@ int verb_diff(Ctl *c, char **args)
         g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
         json_t *changes, *problems;
         int code = EXIT_CODE_OK;
+        bool errors;
 
         for (; *args && code == EXIT_CODE_OK; args++) {
                 char *name = NULL;
@@ -349,10 +350,14 @@ int verb_diff(Ctl *c, char **args)
         changes = only_of(json_object_get(c->result, "Changes"), (char **)names->pdata);
         (void)json_object_set_new(c->result, "Changes", changes);
         problems = json_object_get(c->result, "Problems");
+        errors = problems_have_error(problems);
         if (!ctl_json(c))
                 tell_problems(c, problems);
-        tell_difference(c, changes, "What runs is what is configured.", NULL);
-        if (problems_have_error(problems))
+        tell_difference(c, changes,
+                        errors ? "Apart from that, what runs is what is configured."
+                               : "What runs is what is configured.",
+                        NULL);
+        if (errors)
                 return EXIT_CODE_FAILURE;
         return json_array_size(changes) > 0 ? EXIT_CODE_DIFFERS : EXIT_CODE_OK;
 }

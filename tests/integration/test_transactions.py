@@ -335,6 +335,7 @@ def test_tgtctl_diff():
         daemon.fragment("a.conf", null(A) + "<target")
         p = daemon.ctl("diff", check=False)
         assert p.returncode == 1 and "a.conf:" in p.stdout, p.stdout
+        assert "Apart from that, what runs is what is configured" in p.stdout, p.stdout
 
 
 def waits(client):
