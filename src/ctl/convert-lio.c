@@ -369,14 +369,6 @@ static void convert_lun(Convert *c, const json_t *root, const json_t *group, con
 
 /* ---- access ---------------------------------------------------------------------------------- */
 
-static bool account_is_known(const TargetSpec *t, const char *user)
-{
-        for (guint i = 0; i < t->incoming->len; i++)
-                if (STREQ(((AccountSpec *)g_ptr_array_index(t->incoming, i))->user, user))
-                        return true;
-        return false;
-}
-
 /* of: a group or an initiator, with CHAP names and passwords. */
 static void convert_accounts(Convert *c, TargetSpec *t, const json_t *of, const char *what)
 {
@@ -384,7 +376,7 @@ static void convert_accounts(Convert *c, TargetSpec *t, const json_t *of, const 
         const char *mutual = json_text(of, "chap_mutual_userid");
         const char *mutual_secret = json_text(of, "chap_mutual_password");
 
-        if (*user && *secret && !account_is_known(t, user))
+        if (*user && *secret && !convert_has_account(t->incoming, user))
                 g_ptr_array_add(t->incoming, account_spec_new(user, secret));
         else if (*user && *secret)
                 convert_tell(c, true, what, "account %s: the target has one of that name", user);
@@ -475,15 +467,6 @@ static void convert_parameters(Convert *c, TargetSpec *t, const json_t *group)
         }
 }
 
-static bool has_portal(const Convert *c, const char *address)
-{
-        for (guint i = 0; i < c->desired->portals->len; i++)
-                if (STREQ(((PortalSpec *)g_ptr_array_index(c->desired->portals, i))->address,
-                          address))
-                        return true;
-        return false;
-}
-
 static void convert_portals(Convert *c, const TargetSpec *t, const json_t *group)
 {
         json_t *portal;
@@ -507,7 +490,7 @@ static void convert_portals(Convert *c, const TargetSpec *t, const json_t *group
                 }
                 if (port == ISCSI_PORT && (STREQ(ip, "0.0.0.0") || STREQ(ip, "::")))
                         continue; /* what tgtd.socket has */
-                if (has_portal(c, address))
+                if (convert_has_portal(c, address))
                         continue;
                 g_ptr_array_add(c->desired->portals, portal_spec_new(address));
                 convert_tell(c, false, what,
@@ -618,7 +601,7 @@ static void convert_discovery(Convert *c, const json_t *root)
         }
 }
 
-int convert_lio(Convert *c, const char *text, char *reterr, size_t size)
+int convert_lio(Convert *c, const char *file, const char *text, char *reterr, size_t size)
 {
         _cleanup_json_ json_t *root = NULL;
         json_error_t error;

@@ -20,8 +20,15 @@ void convert_tell(Convert *c, bool lost, const char *what, const char *format, .
 void convert_set(Convert *c, TargetSpec *t, LunSpec *l, const char *what, const char *directive,
                  const char *value);
 
+bool convert_has_portal(const Convert *c, const char *address);
+bool convert_has_account(const GPtrArray *accounts, const char *user);
+
 /* The text of LIO's saveconfig.json (targetcli, rtslib). -EINVAL, with a sentence. */
-int convert_lio(Convert *c, const char *text, char *reterr, size_t size);
+int convert_lio(Convert *c, const char *file, const char *text, char *reterr, size_t size);
+
+/* scst.conf of SCST (scstadmin), ctl.conf of FreeBSD's ctld; file is what is told of places. */
+int convert_scst(Convert *c, const char *file, const char *text, char *reterr, size_t size);
+int convert_ctld(Convert *c, const char *file, const char *text, char *reterr, size_t size);
 
 /* The NAA designator (32 digits, newly allocated) that LIO makes of a unit serial number. */
 char *lio_naa(const char *serial);

@@ -25,14 +25,21 @@ void convert_done(Convert *c)
 void convert_tell(Convert *c, bool lost, const char *what, const char *format, ...)
 {
         g_autofree char *text = NULL, *clean = NULL, *name = g_utf8_make_valid(what, -1);
+        _cleanup_json_ json_t *row = NULL;
+        const json_t *other;
         va_list ap;
+        size_t i;
 
         va_start(ap, format);
         text = g_strdup_vprintf(format, ap);
         va_end(ap);
         clean = g_utf8_make_valid(text, -1);
-        (void)json_array_append_new(
-                c->told, json_pack("{s:s, s:s, s:b}", "What", name, "Text", clean, "Lost", lost));
+        row = json_pack("{s:s, s:s, s:b}", "What", name, "Text", clean, "Lost", lost);
+        /* what several targets have is told once */
+        json_array_foreach (c->told, i, other)
+                if (json_equal(other, row))
+                        return;
+        (void)json_array_append(c->told, row);
 }
 
 void convert_set(Convert *c, TargetSpec *t, LunSpec *l, const char *what, const char *directive,
@@ -46,6 +53,22 @@ void convert_set(Convert *c, TargetSpec *t, LunSpec *l, const char *what, const 
         else if (r < 0)
                 convert_tell(c, true, what, "%s %s", directive, value);
         problem_free(p);
+}
+
+bool convert_has_portal(const Convert *c, const char *address)
+{
+        for (guint i = 0; i < c->desired->portals->len; i++)
+                if (STREQ(((PortalSpec *)c->desired->portals->pdata[i])->address, address))
+                        return true;
+        return false;
+}
+
+bool convert_has_account(const GPtrArray *accounts, const char *user)
+{
+        for (guint i = 0; i < accounts->len; i++)
+                if (STREQ(((AccountSpec *)accounts->pdata[i])->user, user))
+                        return true;
+        return false;
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -164,7 +187,9 @@ static int finish(Ctl *c, const Convert *convert, const char *folder)
         return code == EXIT_CODE_OK && lost ? EXIT_CODE_FAILURE : code;
 }
 
-int verb_convert_lio(Ctl *c, char **args)
+static int convert_file(Ctl *c, char **args,
+                        int (*run)(Convert *c, const char *file, const char *text, char *reterr,
+                                   size_t size))
 {
         g_autoptr(GError) error = NULL;
         g_autofree char *text = NULL;
@@ -175,10 +200,26 @@ int verb_convert_lio(Ctl *c, char **args)
         if (!g_file_get_contents(args[0], &text, NULL, &error))
                 return ctl_fail(c, EXIT_CODE_FAILURE, "%s", error->message);
         convert_init(&convert);
-        if (convert_lio(&convert, text, why, sizeof(why)) < 0)
+        if (run(&convert, args[0], text, why, sizeof(why)) < 0)
                 code = ctl_fail(c, EXIT_CODE_FAILURE, "%s: %s.", args[0], why);
         else
                 code = finish(c, &convert, args[1]);
         convert_done(&convert);
+        explicit_bzero(text, strlen(text)); /* there may be secrets in it */
         return code;
+}
+
+int verb_convert_lio(Ctl *c, char **args)
+{
+        return convert_file(c, args, convert_lio);
+}
+
+int verb_convert_scst(Ctl *c, char **args)
+{
+        return convert_file(c, args, convert_scst);
+}
+
+int verb_convert_ctld(Ctl *c, char **args)
+{
+        return convert_file(c, args, convert_ctld);
 }

@@ -15,7 +15,7 @@ VerbFunc verb_cat, verb_edit;
 VerbFunc verb_sanitize, verb_format;
 VerbFunc verb_apply, verb_diff, verb_confirm, verb_rollback;
 VerbFunc verb_offline, verb_online, verb_debug, verb_stop;
-VerbFunc verb_doctor, verb_convert_lio;
+VerbFunc verb_doctor, verb_convert_lio, verb_convert_scst, verb_convert_ctld;
 VerbFunc verb_verify, verb_dump, verb_monitor, verb_help;
 
 /* As it is spelled in the table of directives ("write_cache" -> "write-cache"); name itself if it

@@ -205,6 +205,32 @@ static const Verb verb_table[] = {
           "was. CHAP secrets are in the output. See tgt-migrate(7).",
           "tgtctl convert lio /etc/target/saveconfig.json\n"
           "tgtctl convert lio /etc/rtslib-fb-target/saveconfig.json /etc/tgt/targets.d" },
+        { "convert scst",
+          "FILE [DIR]",
+          1,
+          2,
+          VERB_READ_ONLY | VERB_LOCAL,
+          verb_convert_scst,
+          { WORD_FILE, WORD_FILE },
+          NULL,
+          "Make fragments of SCST's scst.conf",
+          "As convert lio does, of what scstadmin has written. Every statement that cannot be said "
+          "here is told with file and line.",
+          "tgtctl convert scst /etc/scst.conf\n"
+          "tgtctl convert scst /etc/scst.conf /etc/tgt/targets.d" },
+        { "convert ctld",
+          "FILE [DIR]",
+          1,
+          2,
+          VERB_READ_ONLY | VERB_LOCAL,
+          verb_convert_ctld,
+          { WORD_FILE, WORD_FILE },
+          NULL,
+          "Make fragments of ctl.conf of FreeBSD's ctld",
+          "As convert lio does. Every statement that cannot be said here is told with file and "
+          "line. Paths stay as they are.",
+          "tgtctl convert ctld ctl.conf\n"
+          "tgtctl convert ctld ctl.conf /etc/tgt/targets.d" },
 
         { "create",
           "NAME [--DIRECTIVE=VALUE...]",

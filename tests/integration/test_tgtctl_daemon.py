@@ -140,4 +140,60 @@ def test_verify_by_the_daemon():
         assert [p["Line"] for p in problems] == [2], problems
 
 
+SCST = """HANDLER vdisk_fileio {{
+    DEVICE mail {{
+        filename {path}
+        usn a1b2c3d4
+        naa_id 0x60000000000000000000000000000a01
+        t10_dev_id a1b2c3d4-mail
+    }}
+}}
+TARGET_DRIVER iscsi {{
+    TARGET {name} {{
+        LUN 3 mail
+    }}
+}}
+"""
+CTLD = """target {name} {{
+    auth-group no-authentication
+    lun 3 {{
+        path {path}
+        serial a1b2c3d4
+        device-id a1b2c3d4-mail
+        option naa 0x60000000000000000000000000000a01
+        option vendor SCST_FIO
+    }}
+}}
+"""
+
+
+def test_what_is_converted_is_served():
+    """From SCST and from ctld: the same LUN numbers, serial numbers and designators on the wire."""
+    for kind, text in ("scst", SCST), ("ctld", CTLD):
+        with tgt.scratch() as dir_, tgt.Daemon(dir_) as d:
+            disk = tgt.sparse(os.path.join(dir_, "disk.img"), 1 << 20)
+            path = os.path.join(dir_, "old.conf")
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(text.format(path=disk, name=A))
+            fragments = os.path.join(dir_, "etc", "targets.d")
+            ctl(d, "convert", kind, path, fragments)
+            assert os.listdir(fragments) == [A + ".conf"]
+            ctl(d, "convert", kind, path, fragments, code=1)  # nothing is overwritten
+            ctl(d, "reload")
+            r = rawiscsi.Raw(d.port, target=A)
+            r.login()
+            r.ready(3)
+            pages = [r.response(r.command(bytes([0x12, 1, page, 0, 255, 0]), lun=3, read=255))[1]
+                     for page in (0x80, 0x83)]
+            r.close()
+            assert pages[0][4:] == b"a1b2c3d4", pages[0]
+            assert b"SCST_FIOa1b2c3d4-mail" in pages[1], pages[1]
+            assert bytes.fromhex("60000000000000000000000000000a01") in pages[1], pages[1]
+            # what cannot be said here has its line
+            with open(path, "a", encoding="utf-8") as f:
+                f.write("frobnicate 1\n")
+            line = text.count("\n") + 1
+            assert f"{path}:{line}: frobnicate" in ctl(d, "convert", kind, path, code=1)
+
+
 tgt.main()

@@ -54,7 +54,7 @@ static void convert(Convert *c)
         size_t i;
 
         convert_init(c);
-        g_assert_cmpint(convert_lio(c, sample, why, sizeof(why)), ==, 0);
+        g_assert_cmpint(convert_lio(c, "x", sample, why, sizeof(why)), ==, 0);
         json_array_foreach (c->told, i, t)
                 g_test_message("%s %s: %s",
                                json_is_true(json_object_get(t, "Lost")) ? "lost" : "note",
@@ -213,7 +213,7 @@ static void test_nonsense(void)
                 Convert c;
 
                 convert_init(&c);
-                g_assert_cmpint(convert_lio(&c, texts[i], why, sizeof(why)), ==, -EINVAL);
+                g_assert_cmpint(convert_lio(&c, "x", texts[i], why, sizeof(why)), ==, -EINVAL);
                 g_assert_cmpuint(strlen(why), >, 5);
                 convert_done(&c);
         }
@@ -222,7 +222,7 @@ static void test_nonsense(void)
                 Convert c;
 
                 convert_init(&c);
-                g_assert_cmpint(convert_lio(&c, odd[i], why, sizeof(why)), ==, 0);
+                g_assert_cmpint(convert_lio(&c, "x", odd[i], why, sizeof(why)), ==, 0);
                 g_assert_cmpuint(json_array_size(c.told), >, 0);
                 convert_done(&c);
         }
