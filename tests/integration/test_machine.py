@@ -166,8 +166,10 @@ fragment 'backing-store /srv/second.img'
 systemctl reload tgtd.service
 expect 'Lun:2 ' iscsi-ls -s iscsi://127.0.0.1
 echo '<target nonsense' > /etc/tgt/targets.d/bad.conf
-systemctl reload tgtd.service || true
+not systemctl reload tgtd.service                   # who asked for it is told
 expect 'Lun:2 ' iscsi-ls -s iscsi://127.0.0.1       # a bad block costs only itself
+kill -HUP "$(systemctl show -p MainPID --value tgtd.service)"
+journal 5 -u tgtd.service -- 'Reloaded: 0 changes, 1 problem .SIGHUP'
 journal 5 -u tgtd.service -- 'bad.conf:1'
 systemctl is-active --quiet tgtd.service
 time systemctl stop tgtd.service
