@@ -197,16 +197,16 @@ int adm_lun_delete(Adm *a)
 {
         g_autofree char *path = NULL;
         sd_bus_message *m = NULL;
-        int r = adm_target(a, NULL, &path);
+        int r = lun_number(a);
 
+        /* whatever is missing of it, as stgt says; LUN 0 that is not mapped is the controller's */
+        a->not_found = a->lun == 0 ? "invalid request" : "can't find the logical unit";
         if (r == ADM_OK)
-                r = lun_number(a);
+                r = adm_target(a, NULL, &path);
         if (r == ADM_OK)
                 r = adm_call(a, path, IFACE("Target"), "RemoveLogicalUnit", &m);
         if (r != ADM_OK)
                 return r;
-        /* LUN 0 that is not mapped is the controller's */
-        a->not_found = a->lun == 0 ? "invalid request" : "can't find the logical unit";
         r = sd_bus_message_append(m, "q", (uint16_t)a->lun);
         /* sessions stay, and are told by a unit attention */
         return adm_change(a, m, r, true, NULL);

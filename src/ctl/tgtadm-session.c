@@ -89,13 +89,17 @@ int adm_connection_delete(Adm *a)
         _cleanup_json_ json_t *session = NULL;
         g_autofree char *path = NULL, *target = NULL;
         sd_bus_message *m = NULL;
-        int r = adm_get_session(a, &path, &session);
+        int r = ADM_OK;
 
-        if (r == ADM_OK && adm_value(a, 't')) {
+        if (adm_value(a, 't')) {
+                a->not_found = "can't find the target";
                 r = adm_target(a, &target, NULL);
-                if (r == ADM_OK && !STREQ(target, json_text(session, "Target")))
-                        return adm_fail(a, "can't find the session", NULL);
+                a->not_found = "can't find the session";
         }
+        if (r == ADM_OK)
+                r = adm_get_session(a, &path, &session);
+        if (r == ADM_OK && target && !STREQ(target, json_text(session, "Target")))
+                return adm_fail(a, a->not_found, NULL);
         if (r == ADM_OK)
                 r = adm_check_connection(a, session);
         if (r == ADM_OK)

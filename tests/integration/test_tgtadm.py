@@ -296,6 +296,7 @@ def test_statistics():
                 assert x.code == 0, x
         run("--op", "bind", "--mode", "target", "--tid", 1, "-I", "ALL")
         run("--op", "stat", "--mode", "sys")
+        run("--op", "stat", "--mode", "sys", "--tid", 1, "--lun", 1)
         run("--op", "stat", "--mode", "target", "--tid", 1)
         with contextlib.closing(raw(run.theirs.port)) as one, contextlib.closing(raw(run.ours.port)) as two:
             for initiator in one, two:
@@ -356,6 +357,8 @@ def test_errors_have_stgts_words_and_the_reason():
                 ["--op", "new", "--mode", "lu", "--tid", 1, "--lun", 3, "-b", path, "-f", "bogus"],
                 ["--op", "delete", "--mode", "lu", "--tid", 1, "--lun", 0],
                 ["--op", "delete", "--mode", "lu", "--tid", 1, "--lun", 77],
+                ["--op", "delete", "--mode", "lu", "--tid", 7, "--lun", 1],
+                ["--op", "delete", "--mode", "lu", "--tid", 7, "--lun", 0],
                 ["--op", "update", "--mode", "lu", "--tid", 1, "--lun", 77, "-P", "readonly=1"],
                 ["--op", "update", "--mode", "lu", "--tid", 1, "--lun", 1, "-P", "bogus=1"],
                 ["--op", "bind", "--mode", "lu", "--tid", 1, "--lun", 1],
@@ -363,6 +366,7 @@ def test_errors_have_stgts_words_and_the_reason():
                 ["--op", "show", "--mode", "conn", "--tid", 7],
                 ["--op", "delete", "--mode", "conn", "--tid", 1],
                 ["--op", "delete", "--mode", "conn", "--tid", 1, "--sid", 3, "--cid", 0],
+                ["--op", "delete", "--mode", "conn", "--tid", 7, "--sid", 3, "--cid", 0],
                 ["--op", "show", "--mode", "portal", "-t", 1],
                 ["--op", "new", "--mode", "sys"],
                 ["--op", "update", "--mode", "sys"],
