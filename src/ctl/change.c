@@ -141,11 +141,9 @@ void tell_changes(Ctl *c, const json_t *changes)
                 tell_confirm(c);
 }
 
-int change_finish(Ctl *c, sd_bus_message *m, int appended, unsigned mask, const char *const *outs)
+int change_send(Ctl *c, sd_bus_message *m, int appended, unsigned mask, json_t **ret)
 {
         sd_bus_message *reply = NULL;
-        _cleanup_json_ json_t *results = NULL;
-        size_t n = 0;
         int code, r = appended;
 
         if (r >= 0)
@@ -160,10 +158,19 @@ int change_finish(Ctl *c, sd_bus_message *m, int appended, unsigned mask, const 
                 code = ctl_invoke(c, m, &reply);
         if (code != EXIT_CODE_OK)
                 return code;
-        r = message_read_all(reply, &results);
+        r = message_read_all(reply, ret);
         sd_bus_message_unref(reply);
-        if (r < 0)
-                return ctl_bad_message(c, r);
+        return r < 0 ? ctl_bad_message(c, r) : EXIT_CODE_OK;
+}
+
+int change_finish(Ctl *c, sd_bus_message *m, int appended, unsigned mask, const char *const *outs)
+{
+        _cleanup_json_ json_t *results = NULL;
+        int code = change_send(c, m, appended, mask, &results);
+        size_t n = 0;
+
+        if (code != EXIT_CODE_OK)
+                return code;
         if (!outs) {
                 if (!c->result)
                         c->result = json_object(); /* as JSON, what has nothing to tell is {} */

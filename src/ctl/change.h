@@ -31,6 +31,9 @@ int change_append_settings(Ctl *c, sd_bus_message *m);
 /* a{sv} with those of the options that were given; what mask lacks is left out. */
 int change_append_options(Ctl *c, sd_bus_message *m, unsigned mask);
 
+/* Appends the options that were given to m, sends it, drops it whatever comes. *ret: the arguments
+ * of the reply, as an array. appended: what appending the arguments returned. */
+int change_send(Ctl *c, sd_bus_message *m, int appended, unsigned mask, json_t **ret);
 /* appended: what appending the arguments returned; the options are appended here. Sends m, drops it
  * whatever comes, and tells the changes. outs: names of the reply's arguments but for the last,
  * which is the list of changes; NULL: the reply is empty. */

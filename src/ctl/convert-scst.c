@@ -426,14 +426,10 @@ static void convert_luns(const StatementScope *scope, const Statement *target)
 static void run_target(const StatementScope *scope, const Statement *s)
 {
         StatementScope inner = *scope;
-        g_autofree char *name = NULL;
-        char why[256] = "";
 
-        if (iscsi_name_normalize(statement_word(s, 1), &name, why, sizeof(why)) < 0) {
-                statement_tell(scope->convert, s, true, "%s: %s", statement_word(s, 1), why);
+        inner.target = convert_target_new(scope->convert, s);
+        if (!inner.target)
                 return;
-        }
-        inner.target = target_spec_new(name);
         statements_walk(&inner, s, target_rows);
         convert_luns(&inner, s);
         desired_put(scope->convert->convert->desired, inner.target);

@@ -297,6 +297,17 @@ bool word_is_on(const char *word)
         return g_strv_contains(on, lower);
 }
 
+TargetSpec *convert_target_new(const TextConvert *t, const Statement *s)
+{
+        g_autofree char *name = NULL;
+        char why[256] = "";
+
+        if (iscsi_name_normalize(statement_word(s, 1), &name, why, sizeof(why)) >= 0)
+                return target_spec_new(name);
+        statement_tell(t, s, true, "%s: %s", statement_word(s, 1), why);
+        return NULL;
+}
+
 void convert_portal(const TextConvert *t, const Statement *s, const char *address)
 {
         Desired *d = t->convert->desired;

@@ -64,6 +64,8 @@ void statements_pick(const StatementScope *scope, const Statement *block, const 
 
 /* "on", "yes", "1", "true"? */
 bool word_is_on(const char *word);
+/* A target of the name behind the keyword; NULL: it cannot have that name, which is told. */
+TargetSpec *convert_target_new(const TextConvert *t, const Statement *s);
 /* A portal that is not among those of tgtd.socket; port 3260 unless said otherwise. */
 void convert_portal(const TextConvert *t, const Statement *s, const char *address);
 /* CHAP: of target, or of discovery if it is NULL. */

@@ -388,25 +388,14 @@ int verb_portal_remove(Ctl *c, char **args)
 int verb_reload(Ctl *c, char **args)
 {
         _cleanup_json_ json_t *results = NULL, *problems = NULL;
-        sd_bus_message *m = NULL, *reply = NULL;
+        sd_bus_message *m = NULL;
         bool errors;
-        int r, code = change_begin(c, BUS_ROOT, IFACE("Manager"), "Reload", &m);
+        int code = change_begin(c, BUS_ROOT, IFACE("Manager"), "Reload", &m);
 
+        if (code == EXIT_CODE_OK)
+                code = change_send(c, m, 0, OPTIONS_ALL & ~OPTIONS_RUNTIME, &results);
         if (code != EXIT_CODE_OK)
                 return code;
-        r = change_append_options(c, m, OPTIONS_ALL & ~OPTIONS_RUNTIME);
-        if (r < 0) {
-                sd_bus_message_unref(m);
-                return ctl_bad_message(c, r);
-        }
-        code = ctl_invoke(c, m, &reply);
-        if (code != EXIT_CODE_OK)
-                return code;
-        r = message_read_all(reply, &results);
-        sd_bus_message_unref(reply);
-        if (r < 0)
-                return ctl_bad_message(c, r);
-
         problems = problems_from_bus(json_array_get(results, 1));
         errors = problems_have_error(problems);
         if (!ctl_json(c))

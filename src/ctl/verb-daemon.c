@@ -91,22 +91,10 @@ int verb_stop(Ctl *c, char **args)
 static int invoke_verify(Ctl *c, sd_bus_message *m, int appended, json_t *to)
 {
         _cleanup_json_ json_t *results = NULL, *problems = NULL;
-        sd_bus_message *reply = NULL;
-        int code, r = appended;
+        int code = change_send(c, m, appended, OPTIONS_NONE, &results);
 
-        if (r >= 0)
-                r = change_append_options(c, m, OPTIONS_NONE);
-        if (r < 0) {
-                sd_bus_message_unref(m);
-                return ctl_bad_message(c, r);
-        }
-        code = ctl_invoke(c, m, &reply);
         if (code != EXIT_CODE_OK)
                 return code;
-        r = message_read_all(reply, &results);
-        sd_bus_message_unref(reply);
-        if (r < 0)
-                return ctl_bad_message(c, r);
         problems = problems_from_bus(json_array_get(results, 0));
         (void)json_array_extend(to, problems);
         return EXIT_CODE_OK;
