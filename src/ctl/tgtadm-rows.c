@@ -139,8 +139,9 @@ static const AdmRow rows[] = {
           "Shows the drivers and the targets of each." },
         { ADM_SYSTEM, ADM_SHOW, "", "", adm_system_show, NULL, NULL, NULL, "",
           "Shows the state of the daemon, and what it can do." },
-        { ADM_SYSTEM, ADM_STAT, "", "tl", adm_system_stat, NULL, NULL, NULL, "",
-          "Shows what sessions did at each LUN of every target." },
+        { ADM_SYSTEM, ADM_STAT, "", "tl", adm_system_stat, NULL, NULL, NULL,
+          "[--tid NUMBER] [--lun NUMBER]",
+          "Shows what sessions did at each LUN of every target; the numbers change nothing." },
         { ADM_SYSTEM, ADM_UPDATE, "nv", "", adm_system_update, NULL, NULL, NULL,
           "--name State|debug --value ready|offline|on|off",
           "Takes the daemon offline, so that it refuses every new connection, or back; switches "
