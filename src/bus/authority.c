@@ -19,6 +19,12 @@ static int paths_of_edit(Call *call, GPtrArray *paths, BusError *e)
                               paths, e);
 }
 
+static int paths_of_copy(Call *call, GPtrArray *paths, BusError *e)
+{
+        g_ptr_array_add(paths, g_strdup(call->text));
+        return 0;
+}
+
 /* clang-format off */
 static const MethodRow table[] = {
         /* interface, member, action, arguments, and what it does */
@@ -109,6 +115,8 @@ static const MethodRow table[] = {
           .options = OPTIONS_OVERWRITE | OPTION_RESTRICTED | OPTION_FORCE },
         { UNIT, "Format", ACTION_FORMAT, parse_format, run_operate_unit,
           .options = OPTION_PATTERN | OPTION_FORCE },
+        { UNIT, "Copy", ACTION_COPY, parse_copy, run_copy_unit,
+          .options = OPTION_PREALLOCATE | OPTION_FORCE, .paths = paths_of_copy, .with_caller = true },
         { UNIT, "ExitFailure", ACTION_SANITIZE, parse_exit_failure, run_operate_unit },
 
         { "org.tgt1.Session", "End", ACTION_SESSION, parse_session, run_end_session },

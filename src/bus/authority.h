@@ -11,6 +11,7 @@
 #define ACTION_ACCESS "org.tgt1.access.manage"
 #define ACTION_ACCOUNT "org.tgt1.account.manage"
 #define ACTION_SANITIZE "org.tgt1.lun.sanitize"
+#define ACTION_COPY "org.tgt1.lun.copy"
 #define ACTION_FORMAT "org.tgt1.lun.format"
 #define ACTION_SESSION "org.tgt1.session.end"
 #define ACTION_PORTAL "org.tgt1.portal.manage"

@@ -264,7 +264,8 @@ void call_run(Call *call)
         }
         if (call->options.transient)
                 transient_begin(call); /* before its caller is watched no more */
-        call->watch = sd_bus_slot_unref(call->watch);
+        if (!call->row->with_caller)
+                call->watch = sd_bus_slot_unref(call->watch);
         if (call->row->run) {
                 call->row->run(call);
                 return;

@@ -74,6 +74,7 @@ struct MethodRow {
         unsigned options; /* OptionBits that the last argument may have */
         CallPaths *paths; /* what it would open, to be probed; NULL: nothing */
         bool sensitive;   /* the message carries a secret: wipe it */
+        bool with_caller; /* given up when the caller goes */
 };
 
 typedef struct Check {

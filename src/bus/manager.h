@@ -111,12 +111,17 @@ typedef struct FileWish {
         bool preallocate;   /* take its space now, in a job that may be long */
         bool overcommit;    /* also where there is less room than that */
         bool dry_run;       /* only look whether it could be made */
+        const char *path;   /* in place of folder and target: all of its name */
 } FileWish;
 
 /* e->name NULL: the file is there, at path, or would be (dry run). Later, once. */
 typedef void FileDone(const char *path, const BusError *e, void *userdata);
 /* What is borrowed is copied. The observer is told of how far it is. */
 FileMaking *manager_make_file(Manager *m, const FileWish *wish, FileDone *done, void *userdata);
+/* A file, wish->path, that holds what the unit does, which nobody may change meanwhile: it is
+ * read-only or offline. NULL with *e set: it is not, or has no file; done() does not come. */
+FileMaking *manager_copy_unit(Manager *m, const Caller *caller, const char *uuid,
+                              const FileWish *wish, FileDone *done, void *userdata, BusError *e);
 /* Gives it up, soon: done() comes, with an error unless it was done already. */
 void manager_cancel_file(FileMaking *f);
 /* After done(). keep false: the file is removed again, unless somebody serves it. */

@@ -421,6 +421,16 @@ int parse_sanitize(Call *call, const ObjectRef *object, sd_bus_message *m, BusEr
         return 0;
 }
 
+int parse_copy(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
+{
+        if (read_text(m, "path", &call->text, e) < 0 || parse_unit(call, object, m, e) < 0)
+                return -1;
+        if (call->text[0] != '/' || g_str_has_suffix(call->text, "/"))
+                return bus_error_set(e, ERROR_INVALID, "%s: expected an absolute name of a file",
+                                     call->text);
+        return 0;
+}
+
 int parse_format(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e)
 {
         call->operation.kind = "format";
@@ -464,6 +474,44 @@ void run_operate_unit(Call *call)
         call->operation.force = call->options.force;
         manager_unit_operate(call->server->manager, &caller, call->uuid, &call->operation,
                              call_done_empty, call, NULL);
+}
+
+static void copy_done(const char *path, const BusError *e, void *userdata)
+{
+        Call *call = userdata;
+        sd_bus_message *reply;
+        int r;
+
+        call->made = true;
+        if (e->name || !call->connection) {
+                if (call->connection)
+                        call_fail(call, e); /* removes what was made */
+                else
+                        call_free(call);
+                return;
+        }
+        reply = call_new_reply(call);
+        r = reply ? append_text(reply, path) : -ENOMEM;
+        call_end_file(call, true); /* path goes with it */
+        call_answer(call, reply, r);
+}
+
+void run_copy_unit(Call *call)
+{
+        const FileWish wish = {
+                .path = call->text,
+                .preallocate = call->preallocate,
+                .overcommit = call->options.force,
+        };
+        Caller caller = call_caller(call);
+        BusError e = { 0 };
+
+        call->making = manager_copy_unit(call->server->manager, &caller, call->uuid, &wish,
+                                         copy_done, call, &e);
+        if (call->making)
+                return;
+        call_fail(call, &e);
+        bus_error_clear(&e);
 }
 
 void run_end_session(Call *call)

@@ -15,7 +15,7 @@ CallParse parse_account, parse_account_name, parse_account_object;
 CallParse parse_new_account, parse_delete_account, parse_bind_account;
 CallParse parse_flag, parse_quit;
 CallParse parse_unit, parse_unit_options, parse_session;
-CallParse parse_sanitize, parse_format, parse_exit_failure;
+CallParse parse_copy, parse_sanitize, parse_format, parse_exit_failure;
 
 CallRun run_list_targets, run_list_units, run_list_sessions, run_list_portals;
 CallRun run_list_unit_statistics, run_list_session_statistics;
@@ -23,7 +23,7 @@ CallRun run_list_nexus_statistics, run_list_worker_statistics;
 CallRun run_get_target_by_tid, run_get_target, run_get_unit, run_get_session;
 CallRun run_reload, run_verify, run_verify_text, run_dump;
 CallRun run_set_offline, run_set_debugging, run_quit;
-CallRun run_refresh_unit, run_configure_unit, run_operate_unit, run_end_session;
+CallRun run_copy_unit, run_refresh_unit, run_configure_unit, run_operate_unit, run_end_session;
 
 CallReply reply_target, reply_lun, reply_acl, reply_account, reply_portal;
 

@@ -186,6 +186,8 @@ const sd_bus_vtable unit_vtable[] = {
                                 SD_BUS_NO_RESULT, call_entry, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Format", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT,
                                 call_entry, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Copy", SD_BUS_ARGS("s", path, "a{sv}", options),
+                                SD_BUS_RESULT("s", made), call_entry, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ExitFailure", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT,
                                 call_entry, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END

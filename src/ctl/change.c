@@ -153,7 +153,7 @@ int change_send(Ctl *c, sd_bus_message *m, int appended, unsigned mask, json_t *
                 return ctl_bad_message(c, r);
         }
         if ((mask & OPTIONS_FILE) && c->options.preallocate)
-                code = progress_invoke(c, m, &reply);
+                code = progress_invoke(c, "Allocating", m, &reply);
         else
                 code = ctl_invoke(c, m, &reply);
         if (code != EXIT_CODE_OK)

@@ -42,7 +42,7 @@ static const Option option_table[] = {
           "create,delete,set,add-lun,remove-lun,set-lun,allow,deny,account add,account remove,"
           "account create,account bind,account delete,portal "
           "remove,offline,online,stop,reload,apply,"
-          "edit,sanitize,format",
+          "edit,copy,sanitize,format",
           NULL, "Also drop sessions, override /etc, take what is not there yet" },
         { "dry-run", 'n', OPTION_FLAG, FIELD(dry_run), NULL, CHANGES ",reload", NULL,
           "Check, and show what would change" },
@@ -63,7 +63,7 @@ static const Option option_table[] = {
           "The directive thin-provisioning, set to 1", "thin-provisioning" },
         { "size", 0, OPTION_ALIAS, 0, "SIZE", "create,add-lun,set-lun", NULL,
           "Size of the file that is made, as 10G; of a PATH, what is served", "size" },
-        { "preallocate", 0, OPTION_FLAG, FIELD(preallocate), NULL, "create,add-lun", NULL,
+        { "preallocate", 0, OPTION_FLAG, FIELD(preallocate), NULL, "create,add-lun,copy", NULL,
           "Take all of the space of that file now" },
         { "store-dir", 0, OPTION_STRING, FIELD(store_dir), "DIR", "create,add-lun", NULL,
           "Make that file in DIR, where the daemon may write" },

@@ -174,9 +174,9 @@ static void give_up(Ctl *c)
         progress_die();
 }
 
-int progress_invoke(Ctl *c, sd_bus_message *m, sd_bus_message **ret_reply)
+int progress_invoke(Ctl *c, const char *what, sd_bus_message *m, sd_bus_message **ret_reply)
 {
-        Call p = { .bar = progress_begin(c, "Allocating") };
+        Call p = { .bar = progress_begin(c, what) };
         sd_bus_error error = SD_BUS_ERROR_NULL;
         int r, code = EXIT_CODE_OK;
 

@@ -26,7 +26,7 @@ void progress_die(void);
  * Newly allocated. */
 char *progress_line(const char *what, uint64_t done, uint64_t total, uint64_t usec, unsigned width);
 
-/* Sends m, drops it, and waits for as long as it takes; what FileProgress says of path (NULL: of
- * any) is shown. Ctrl-C gives up by closing the connection, which makes the daemon take back what
- * it has not finished; the process ends by the signal then. Returns an ExitCode. */
-int progress_invoke(Ctl *c, sd_bus_message *m, sd_bus_message **ret_reply);
+/* Sends m, drops it, and waits for as long as it takes; what FileProgress says is shown. Ctrl-C
+ * gives up by closing the connection, which makes the daemon take back what it has not finished;
+ * the process ends by the signal then. Returns an ExitCode. */
+int progress_invoke(Ctl *c, const char *what, sd_bus_message *m, sd_bus_message **ret_reply);

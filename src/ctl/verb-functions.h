@@ -12,7 +12,7 @@ VerbFunc verb_account_add, verb_account_remove, verb_account_list;
 VerbFunc verb_account_create, verb_account_delete, verb_account_bind;
 VerbFunc verb_disconnect, verb_reload, verb_unit_refresh, verb_unit_store_options;
 VerbFunc verb_cat, verb_edit;
-VerbFunc verb_sanitize, verb_format;
+VerbFunc verb_copy, verb_sanitize, verb_format;
 VerbFunc verb_apply, verb_diff, verb_confirm, verb_rollback;
 VerbFunc verb_offline, verb_online, verb_debug, verb_stop;
 VerbFunc verb_doctor, verb_convert_lio, verb_convert_scst, verb_convert_ctld;

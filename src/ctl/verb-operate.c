@@ -11,7 +11,7 @@
 #include "ctl/progress.h"
 #include "ctl/verb-functions.h"
 
-/* sanitize and format: ask, begin, and watch. */
+/* sanitize and format: ask, begin, and watch; copy. */
 
 #define LOOK_MSEC 200
 #define PATTERN_MAX 4096
@@ -88,6 +88,8 @@ static int append_options(Ctl *c, sd_bus_message *m)
 
         if (r >= 0 && o->force)
                 r = sd_bus_message_append(m, "{sv}", "force", "b", 1);
+        if (r >= 0 && o->preallocate)
+                r = sd_bus_message_append(m, "{sv}", "preallocate", "b", 1);
         if (r >= 0 && o->restricted)
                 r = sd_bus_message_append(m, "{sv}", "restricted", "b", 1);
         if (r >= 0 && o->invert)
@@ -260,6 +262,40 @@ int verb_sanitize(Ctl *c, char **args)
                 return ctl_fail(c, EXIT_CODE_USAGE,
                                 "--passes, --pattern and --invert are of --method=overwrite.");
         return operate(c, args[0], &how);
+}
+
+int verb_copy(Ctl *c, char **args)
+{
+        g_autofree char *file = g_canonicalize_filename(args[1], NULL), *path = NULL, *all = NULL;
+        _cleanup_json_ json_t *unit = NULL, *results = NULL;
+        sd_bus_message *m = NULL, *reply = NULL;
+        int r, code = model_resolve_unit(c, args[0], &path);
+
+        if (code == EXIT_CODE_OK)
+                code = model_unit(c, path, &unit);
+        if (code == EXIT_CODE_OK)
+                code = ctl_method(c, path, IFACE("LogicalUnit"), "Copy", &m);
+        if (code != EXIT_CODE_OK)
+                return code;
+        r = sd_bus_message_append(m, "s", file);
+        if (r >= 0)
+                r = append_options(c, m);
+        if (r < 0) {
+                sd_bus_message_unref(m);
+                return ctl_bad_message(c, r);
+        }
+        code = progress_invoke(c, "Copying", m, &reply);
+        if (code != EXIT_CODE_OK)
+                return code;
+        r = message_read_all(reply, &results);
+        sd_bus_message_unref(reply);
+        if (r < 0)
+                return ctl_bad_message(c, r);
+        change_result(c, "Path", json_incref(json_array_get(results, 0)));
+        all = describe(c, unit);
+        if (!ctl_json(c))
+                ctl_say(c, COLOR_GREEN, "Copied %s to %s.", all, file);
+        return EXIT_CODE_OK;
 }
 
 int verb_format(Ctl *c, char **args)

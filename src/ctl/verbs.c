@@ -363,6 +363,21 @@ static const Verb verb_table[] = {
           "The store fault injects faults by them.",
           "tgtctl unit store-options disk1/1 'ops=write;delay=100ms'" },
 
+        { "copy",
+          "UNIT|TARGET/LUN FILE",
+          2,
+          2,
+          0,
+          verb_copy,
+          { WORD_UNIT, WORD_FILE },
+          NULL,
+          "Copy what is on a disk to a new file",
+          "FILE is made by the daemon, where it may write, whole or not at all; Ctrl-C gives it "
+          "up. "
+          "Nobody may write to the disk meanwhile: it is set readonly, or offline. What is a file "
+          "or "
+          "a device of this host can be copied, and holes stay holes.",
+          "tgtctl copy disk1/1 /srv/disks/disk1-copy.img" },
         { "sanitize",
           "UNIT|TARGET/LUN",
           1,

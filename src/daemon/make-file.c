@@ -90,6 +90,8 @@ static int check_room(const FileMake *f, int folder, char *reterr, size_t size)
 
 static char *file_name(const FileMake *f, unsigned number)
 {
+        if (f->whole_name)
+                return g_strdup(f->name);
         if (number == 1)
                 return g_strdup_printf("%s.img", f->name);
         return g_strdup_printf("%s-%u.img", f->name, number);
@@ -104,10 +106,10 @@ static bool is_there(int folder, const char *name)
 
 static int taken(const FileMake *f, const char *name, char *reterr, size_t size)
 {
-        return say(reterr, size, -EEXIST,
-                   "%s/%s is there already and is not overwritten: serve it (backing-store), or "
-                   "remove it",
-                   f->folder, name);
+        return say(reterr, size, -EEXIST, "%s/%s is there already and is not overwritten: %s",
+                   f->folder, name,
+                   f->source ? "remove it, or choose another name"
+                             : "serve it (backing-store), or remove it");
 }
 
 /* A name that is free now. */
@@ -176,6 +178,10 @@ static int fill(FileMake *f, int fd, char *reterr, size_t size)
                 r = f->size > INT64_MAX ? -EFBIG : -errno;
         if (r >= 0 && f->preallocate)
                 r = take_space(f, fd);
+        if (r >= 0 && f->source)
+                r = file_copy(f, fd, reterr, size);
+        if (r < 0 && reterr[0])
+                return r;
         if (r >= 0 && fsync(fd) < 0)
                 r = -errno;
         if (r >= 0 && atomic_load(&f->cancel))

@@ -19,6 +19,10 @@ struct FileMaking {
         FileMake make;
         char *folder, *name;
         char *expected, *path; /* path: NULL until it is there, since the name can be taken */
+        /* of a copy: */
+        Unit *unit; /* held; NULL: it is none */
+        unsigned n_updates;
+        char *source, *audit;
         FileDone *done;
         void *userdata;
 
@@ -71,6 +75,9 @@ static void file_free(FileMaking *f)
         g_free(f->name);
         g_free(f->expected);
         g_free(f->path);
+        g_free(f->source);
+        g_free(f->audit);
+        unit_unref(f->unit);
         g_free(f);
 }
 
@@ -93,6 +100,17 @@ static const char *error_name(int error)
                                      : ERROR_BACKING_STORE;
 }
 
+/* What is copied has stayed what it was: nobody could write. */
+static bool is_at_rest(const Unit *u)
+{
+        return u->n_maps > 0 && (u->spec->readonly || !u->spec->online);
+}
+
+static bool is_still_at_rest(const FileMaking *f)
+{
+        return is_at_rest(f->unit) && f->unit->n_updates == f->n_updates;
+}
+
 static void make_done(LoopJob *job)
 {
         FileMaking *f = CONTAINER_OF(job, FileMaking, job);
@@ -103,7 +121,14 @@ static void make_done(LoopJob *job)
         loop_timer_cancel(f->manager->loop, &f->tell);
         if (f->result < 0)
                 bus_error_set(&e, error_name(f->result), "%s", f->why);
-        f->done(f->result < 0 ? NULL : f->path, &e, f->userdata);
+        else if (f->unit && !is_still_at_rest(f))
+                bus_error_set(&e, ERROR_CONFLICT,
+                              "The unit could be written while it was copied, or is not served any "
+                              "more: the copy is worth nothing");
+        else if (f->unit)
+                log_send(LOG_NOTICE, MSG_CHANGED, LOG_FIELDS({ "CHANGE", f->audit }), "Copied: %s",
+                         f->audit);
+        f->done(e.name ? NULL : f->path, &e, f->userdata);
         bus_error_clear(&e);
 }
 
@@ -118,34 +143,104 @@ static void tell(LoopTimer *timer)
         loop_timer_in(f->manager->loop, &f->tell, TELL_NS);
 }
 
-FileMaking *manager_make_file(Manager *m, const FileWish *wish, FileDone *done, void *userdata)
+static FileMaking *file_new(Manager *m, const FileWish *wish, FileDone *done, void *userdata)
 {
         FileMaking *f = g_new0(FileMaking, 1);
 
         f->manager = m;
         f->done = done;
         f->userdata = userdata;
-        f->folder = g_strdup(wish->folder ? wish->folder : m->file_folder);
-        f->name = file_stem(wish->target);
-        f->expected = manager_file_path(f->folder, wish->target);
+        if (wish->path) {
+                f->folder = g_path_get_dirname(wish->path);
+                f->name = g_path_get_basename(wish->path);
+                f->expected = g_strdup(wish->path);
+        } else {
+                f->folder = g_strdup(wish->folder ? wish->folder : m->file_folder);
+                f->name = file_stem(wish->target);
+                f->expected = manager_file_path(f->folder, wish->target);
+        }
         f->make.folder = f->folder;
+        f->make.whole_name = wish->path;
         f->make.name = f->name;
         f->make.size = wish->size;
-        f->make.make_folder = !wish->folder;
+        f->make.make_folder = !wish->folder && !wish->path;
         f->make.numbered = wish->numbered;
         f->make.preallocate = wish->preallocate;
         f->make.overcommit = wish->overcommit;
         f->make.dry_run = wish->dry_run;
         f->job = (LoopJob){ .work = make_work, .done = make_done };
         f->tell.fire = tell;
+        return f;
+}
+
+static FileMaking *file_begin(FileMaking *f)
+{
+        Manager *m = f->manager;
+
         if (m->state == MANAGER_STOPPING)
                 atomic_store(&f->make.cancel, true);
         list_append(&m->files, &f->node);
         m->n_jobs++;
-        if (wish->preallocate && !wish->dry_run)
+        if ((f->make.preallocate || f->make.source) && !f->make.dry_run)
                 loop_timer_in(m->loop, &f->tell, TELL_NS);
         manager_job(m, &m->file_lane, &f->job);
         return f;
+}
+
+FileMaking *manager_make_file(Manager *m, const FileWish *wish, FileDone *done, void *userdata)
+{
+        return file_begin(file_new(m, wish, done, userdata));
+}
+
+/* ---- copies ---------------------------------------------------------------------------------- */
+
+/* -1 with *e set. */
+static int check_copy(Manager *m, const Unit *u, BusError *e)
+{
+        const char *type;
+
+        if (!u)
+                return bus_error_set(e, ERROR_NOT_FOUND, "There is no such unit");
+        type = u->spec->bs_type;
+        if (!u->spec->path || (!STREQ(type, "rdwr") && !STREQ(type, "aio")))
+                return bus_error_set(e, ERROR_NOT_SUPPORTED,
+                                     "Only files and devices of this host can be copied, not what "
+                                     "bs-type %s has",
+                                     type);
+        if (!u->store || u->state != UNIT_READY)
+                return bus_error_set(e, ERROR_BACKING_STORE, "It is not ready: %s",
+                                     u->reason ? u->reason : "its store is not open");
+        if (operation_of(m, u->uuid))
+                return bus_error_set(e, ERROR_IN_USE,
+                                     "It is being formatted or sanitized, or that "
+                                     "has failed");
+        if (!is_at_rest(u))
+                return bus_error_set(e, ERROR_IN_USE,
+                                     "It can be written, so that what is copied would never have "
+                                     "been on it at one time; set readonly yes, or online no, "
+                                     "until the copy is made");
+        return 0;
+}
+
+FileMaking *manager_copy_unit(Manager *m, const Caller *caller, const char *uuid,
+                              const FileWish *wish, FileDone *done, void *userdata, BusError *e)
+{
+        Unit *u = g_hash_table_lookup(m->units, uuid);
+        FileMaking *f;
+
+        if (check_copy(m, u, e) < 0)
+                return NULL;
+        f = file_new(m, wish, done, userdata);
+        f->unit = unit_ref(u);
+        f->n_updates = u->n_updates;
+        f->source = g_strdup(u->spec->path);
+        f->audit = g_strdup_printf("unit %s (%s) to %s (%s, uid %u)", uuid, f->source, wish->path,
+                                   caller->name ? caller->name : "", (unsigned)caller->uid);
+        f->make.size = store_caps(u->store).size / 512 * 512;
+        f->make.source = f->source;
+        f->make.open_path = opener_open;
+        f->make.open_userdata = &m->opener;
+        return file_begin(f);
 }
 
 void manager_cancel_file(FileMaking *f)

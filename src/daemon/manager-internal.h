@@ -252,7 +252,8 @@ struct Unit {
         bool job;                      /* one is under way */
         LoopTimer retry;
         unsigned n_retries;
-        Edit *waiter; /* waits until it is settled */
+        unsigned n_updates; /* of its settings */
+        Edit *waiter;       /* waits until it is settled */
 };
 
 Unit *unit_ref(Unit *u);

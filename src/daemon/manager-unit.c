@@ -506,6 +506,7 @@ void unit_update(Unit *u, const LunSpec *l)
         LunSpec *old = u->spec;
         bool reopen = (u->store_readonly && !l->readonly) || old->size != l->size;
 
+        u->n_updates++;
         u->spec = lun_spec_dup(l);
         g_free(u->spec->path); /* l may call it by another name */
         u->spec->path = g_strdup(old->path);

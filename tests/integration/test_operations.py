@@ -407,6 +407,71 @@ def test_failure_and_the_way_out():
             assert content(path) == {0}
 
 
+def test_copy():
+    with tgt.scratch() as d:
+        path = image(d)
+        with open(path, "r+b") as f:
+            f.truncate(SIZE)
+            f.seek(4 << 20)
+            f.write(bytes(range(256)) * 4096)
+            f.truncate(64 << 20)
+        to = os.path.join(d, "copy.img")
+        fragment = tgt.disk_fragment(path, extra="readonly {}")
+        with tgt.Daemon(d, {"t.conf": fragment.format(0)}) as daemon:
+            # what is written meanwhile would be half in it
+            p = daemon.ctl("copy", "disk/1", to, check=False)
+            assert p.returncode == 6 and "readonly" in p.stdout and not os.path.exists(to), p
+            daemon.ctl("set-lun", "disk", "1", "readonly", "yes", "--runtime", "--force")
+            code, out = terminal.run(argv(daemon, "copy", "disk/1", to))
+            assert code == 0 and f"Copied {path} (64M" in out and f"to {to}." in out, out
+            with open(path, "rb") as a, open(to, "rb") as b:
+                assert a.read() == b.read()
+            st = os.stat(to)
+            assert st.st_mode & 0o777 == 0o600 and st.st_blocks * 512 <= SIZE + (1 << 20), st
+            # never over something
+            p = daemon.ctl("copy", "disk/1", to, check=False)
+            assert p.returncode == 6 and "not overwritten" in p.stdout, p
+            assert daemon.ctl("copy", "disk/1", "/proc/x", check=False).returncode == 1
+            os.unlink(to)
+            daemon.ctl("set-lun", "disk", "1", "readonly", "no", "--runtime", "--force")
+            daemon.ctl("set-lun", "disk", "1", "online", "no", "--runtime", "--force")
+            p = daemon.ctl("--quiet", "copy", "disk/1", to, "--json=short")
+            assert json.loads(p.stdout.splitlines()[-1])["Path"] == to, p
+            assert "Copied: unit " in daemon.log()
+
+
+def test_copy_is_given_up():
+    """Ctrl-C, and nothing is left behind; nor if the disk could be written meanwhile."""
+    with tgt.scratch(disk=True) as d:
+        path = image(d)
+        to = os.path.join(d, "copy.img")
+        with tgt.Daemon(d, {"t.conf": tgt.disk_fragment(path, extra="readonly 1")}) as daemon:
+            log = os.path.join(d, "strace.log")
+            for ending in ("interrupt", "writable"):
+                trace = subprocess.Popen(
+                    ["strace", "-f", "-q", "-o", log, "-e", "trace=copy_file_range", "-e",
+                     "inject=copy_file_range:delay_enter=3s", "-p", str(daemon.process.pid)],
+                    stderr=subprocess.PIPE)
+                tgt.eventually(lambda: "TracerPid:\t0" not in
+                               open(f"/proc/{daemon.process.pid}/status").read(), what="strace")
+                p = subprocess.Popen(argv(daemon, "copy", "disk/1", to), stdout=subprocess.PIPE,
+                                     stderr=subprocess.STDOUT, text=True)
+                tgt.eventually(lambda: "copy_file_range" in open(log).read(), what="the copy")
+                if ending == "interrupt":
+                    p.send_signal(signal.SIGINT)
+                else:
+                    daemon.ctl("set-lun", "disk", "1", "readonly", "no", "--runtime", "--force")
+                out = p.communicate(timeout=20)[0]
+                if ending == "interrupt":
+                    assert p.returncode == -signal.SIGINT and "removes what" in out, out
+                else:
+                    assert p.returncode == 6 and "worth nothing" in out, (p.returncode, out)
+                trace.send_signal(signal.SIGINT)
+                trace.communicate(timeout=20)
+                tgt.eventually(lambda: not [n for n in os.listdir(d) if "copy" in n], what="nothing")
+                os.unlink(log)
+
+
 def test_mistakes():
     with tgt.scratch() as d:
         path = image(d)

@@ -263,6 +263,16 @@ void manager_unit_configure(Manager *m, const Caller *caller, const char *uuid, 
         note_work(m, caller, g_strdup_printf("configure %s", options), done, userdata, destroy);
 }
 
+FileMaking *manager_copy_unit(Manager *m, const Caller *caller, const char *uuid,
+                              const FileWish *wish, FileDone *done, void *userdata, BusError *e)
+{
+        if (strstr(wish->path, "busy")) {
+                bus_error_set(e, ERROR_IN_USE, "It can be written");
+                return NULL;
+        }
+        return manager_make_file(m, wish, done, userdata);
+}
+
 size_t manager_operations(const Manager *m, const char **ret, size_t max)
 {
         return 0;
@@ -721,8 +731,10 @@ FileMaking *manager_make_file(Manager *m, const FileWish *wish, FileDone *done, 
         FileMaking *f = g_new0(FileMaking, 1);
 
         f->manager = m;
-        f->path = manager_file_path(wish->folder ? wish->folder : manager_file_folder(m),
-                                    wish->target);
+        f->path = wish->path
+                          ? g_strdup(wish->path)
+                          : manager_file_path(wish->folder ? wish->folder : manager_file_folder(m),
+                                              wish->target);
         f->done = done;
         f->userdata = userdata;
         g_ptr_array_add(m->ended, g_strdup_printf("make %s%s%s", f->path,

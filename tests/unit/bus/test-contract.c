@@ -179,7 +179,8 @@ static void test_table(void)
                 g_assert_nonnull(table[i].parse);
                 g_assert_true((table[i].run != NULL) != (table[i].edit != NULL));
                 g_assert_true(!table[i].edit || table[i].action); /* no change for everybody */
-                g_assert_true(!table[i].paths || table[i].edit || table[i].options & OPTION_PRUNE);
+                g_assert_true(!table[i].paths || table[i].edit || table[i].options & OPTION_PRUNE ||
+                              table[i].with_caller);
         }
         sd_bus_flush_close_unref(bus);
 }

@@ -74,6 +74,32 @@ static void test_refuses(Fixture *f, const void *data)
         expect_asked(f, NULL);
 }
 
+static void test_copy(Fixture *f, const void *data)
+{
+        GPtrArray *ended = harness_manager(f->h)->ended;
+        sd_bus_message *m;
+        const char *made;
+
+        m = call(f->bus, f->unit, IFACE_UNIT, "Copy", NULL, "sa{sv}", "/srv/copy.img", 1,
+                 "preallocate", "b", 1);
+        g_assert_nonnull(m);
+        g_assert_cmpint(sd_bus_message_read(m, "s", &made), >, 0);
+        g_assert_cmpstr(made, ==, "/srv/copy.img");
+        sd_bus_message_unref(m);
+        ended = harness_manager(f->h)->ended;
+        g_assert_cmpuint(ended->len, ==, 2);
+        g_assert_cmpstr(ended->pdata[0], ==, "make /srv/copy.img preallocate");
+        g_assert_cmpstr(ended->pdata[1], ==, "keep /srv/copy.img");
+        g_ptr_array_set_size(ended, 0);
+        assert_call_fails(f->bus, f->unit, IFACE_UNIT, "Copy", "org.tgt1.Error.InUse", "sa{sv}",
+                          "/srv/busy", 0);
+        assert_call_fails(f->bus, f->unit, IFACE_UNIT, "Copy", "org.tgt1.Error.InvalidArgument",
+                          "sa{sv}", "copy.img", 0);
+        assert_call_fails(f->bus, f->unit, IFACE_UNIT, "Copy", "org.tgt1.Error.InvalidArgument",
+                          "sa{sv}", "/srv/", 0);
+        expect_asked(f, NULL);
+}
+
 static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         const char *interface;
@@ -143,6 +169,7 @@ int main(int argc, char **argv)
         g_test_init(&argc, &argv, NULL);
         g_test_add("/operations/asks", Fixture, NULL, setup, test_asks, teardown);
         g_test_add("/operations/refuses", Fixture, NULL, setup, test_refuses, teardown);
+        g_test_add("/operations/copy", Fixture, NULL, setup, test_copy, teardown);
         g_test_add("/operations/tells", Fixture, NULL, setup, test_tells, teardown);
         return g_test_run();
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/make-file.h"
 
+#include <fcntl.h>
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <stdio.h>
@@ -52,6 +53,60 @@ static void test_sparse_and_preallocated(void)
         g_assert_cmpint(stat(full, &st), ==, 0);
         g_assert_cmpuint((guint64)st.st_size, ==, 3 * MIB);
         g_assert_cmpuint((guint64)st.st_blocks, >=, 3 * MIB / 512);
+        expect_files(2);
+}
+
+static int open_plainly(const char *path, int flags, void *userdata)
+{
+        int fd = open(path, flags);
+
+        return fd < 0 ? -errno : fd;
+}
+
+/* Data, holes, zeros and a part of a block at the end: what is read is the same, and what was not
+ * there takes no room. */
+static void test_copy(void)
+{
+        g_autofree char *from = g_build_filename(dir, "from", NULL), *path = NULL, *a = NULL,
+                        *b = NULL;
+        g_autofree char *data = g_malloc(3 * MIB);
+        FileMake f = { .source = from, .open_path = open_plainly, .whole_name = true };
+        const uint64_t size = 64 * MIB + 512;
+        int fd = open(from, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        struct stat st;
+        char *none = NULL;
+        gsize n, k;
+
+        g_assert_cmpint(fd, >=, 0);
+        g_assert_cmpint(ftruncate(fd, (off_t)size), ==, 0);
+        for (size_t i = 0; i < 3 * MIB; i++)
+                data[i] = (char)(i * 7 + i / 4096);
+        memset(data + MIB, 0, MIB);
+        g_assert_cmpint(pwrite(fd, data, 3 * MIB, 20 * (off_t)MIB), ==, 3 * (ssize_t)MIB);
+        g_assert_cmpint(pwrite(fd, data, 512, 64 * (off_t)MIB), ==, 512);
+        close(fd);
+
+        f.size = size;
+        f.name = "copy";
+        g_assert_cmpint(make(f, &path, NULL), ==, 0);
+        g_assert_true(g_str_has_suffix(path, "/copy"));
+        g_assert_true(g_file_get_contents(from, &a, &n, NULL));
+        g_assert_true(g_file_get_contents(path, &b, &k, NULL));
+        g_assert_cmpuint(n, ==, k);
+        g_assert_true(memcmp(a, b, n) == 0);
+        g_assert_cmpint(stat(path, &st), ==, 0);
+        g_assert_cmpuint((guint64)st.st_blocks, <, 8 * MIB / 512);
+
+        g_assert_cmpint(make(f, &none, "is there already"), ==, -EEXIST);
+        f.name = "longer";
+        f.size = size + 512; /* it is shorter by now */
+        g_assert_cmpint(make(f, &none, "could not be copied"), ==, -ENODATA);
+        f.name = "given-up";
+        f.cancel = true;
+        g_assert_cmpint(make(f, &none, "given up"), ==, -ECANCELED);
+        f.cancel = false;
+        f.source = "/nonexistent/x";
+        g_assert_cmpint(make(f, &none, "could not be copied"), ==, -ENOENT);
         expect_files(2);
 }
 
@@ -180,6 +235,7 @@ int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
 #define TEST(name, run) g_test_add_data_func("/make-file/" name, (gconstpointer)(run), with_dir)
+        TEST("copy", test_copy);
         TEST("sparse-and-preallocated", test_sparse_and_preallocated);
         TEST("never-overwrites", test_never_overwrites);
         TEST("refusals", test_refusals);
