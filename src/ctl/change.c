@@ -66,6 +66,21 @@ static int append_file_options(const Options *o, sd_bus_message *m)
         return r;
 }
 
+int change_append_strings(sd_bus_message *m, const char *name, char *const *values)
+{
+        int r = sd_bus_message_open_container(m, 'e', "sv");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", name);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "as");
+        if (r >= 0)
+                r = sd_bus_message_append_strv(m, (char **)values);
+        for (int i = 0; r >= 0 && i < 2; i++)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
 int change_append_options(Ctl *c, sd_bus_message *m, unsigned mask)
 {
         const Options *o = &c->options;
@@ -84,6 +99,10 @@ int change_append_options(Ctl *c, sd_bus_message *m, unsigned mask)
         if (r >= 0 && o->confirm_within > 0 && (mask & OPTIONS_CONFIRM))
                 r = sd_bus_message_append(m, "{sv}", "confirm-within", "t",
                                           o->confirm_within / NSEC_PER_USEC);
+        if (r >= 0 && o->revert && (mask & OPTIONS_RELOAD))
+                r = sd_bus_message_append(m, "{sv}", "revert", "b", 1);
+        if (r >= 0 && o->only && (mask & OPTIONS_RELOAD))
+                r = change_append_strings(m, "targets", o->only);
         if (r >= 0 && o->file_size > 0 && (mask & OPTIONS_FILE))
                 r = append_file_options(o, m);
         return r < 0 ? r : sd_bus_message_close_container(m);

@@ -20,6 +20,7 @@ typedef enum OptionMask {
         OPTIONS_APPLY = 1 << 4, /* those that only it has */
         OPTIONS_CONFIRM = 1 << 5,
         OPTIONS_FILE = 1 << 6, /* of the file that is made */
+        OPTIONS_RELOAD = 1 << 7,
         OPTIONS_ALL = OPTIONS_RUNTIME | OPTIONS_FORCE | OPTIONS_DRY_RUN | OPTIONS_GENERATION |
                       OPTIONS_CONFIRM,
 } OptionMask;
@@ -34,6 +35,9 @@ int change_append_options(Ctl *c, sd_bus_message *m, unsigned mask);
 /* Appends the options that were given to m, sends it, drops it whatever comes. *ret: the arguments
  * of the reply, as an array. appended: what appending the arguments returned. */
 int change_send(Ctl *c, sd_bus_message *m, int appended, unsigned mask, json_t **ret);
+/* One option that is a list of strings (NULL-terminated). */
+int change_append_strings(sd_bus_message *m, const char *name, char *const *values);
+
 /* appended: what appending the arguments returned; the options are appended here. Sends m, drops it
  * whatever comes, and tells the changes. outs: names of the reply's arguments but for the last,
  * which is the list of changes; NULL: the reply is empty. */

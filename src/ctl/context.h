@@ -28,7 +28,8 @@ typedef struct Options {
         int64_t control_port;    /* -1: not given */
         int64_t generation;      /* -1: not given */
         uint64_t confirm_within; /* ns; 0: not given */
-        bool prune, by_daemon;
+        bool prune, by_daemon, revert;
+        char **only; /* of reload: names of targets; NULL: all. Borrowed */
         bool preallocate;
         bool yes, no_wait, invert, restricted, exit_failure; /* sanitize, format */
         const char *method, *pattern;

@@ -51,6 +51,8 @@ static const Option option_table[] = {
           "Refuse if the configuration has changed since generation N" },
         { "prune", 0, OPTION_FLAG, FIELD(prune), NULL, "apply", NULL,
           "Remove the targets that are not named, but for those of /etc" },
+        { "revert", 0, OPTION_FLAG, FIELD(revert), NULL, "reload", NULL,
+          "Take back what was changed with --runtime" },
         { "daemon", 0, OPTION_FLAG, FIELD(by_daemon), NULL, "verify", NULL,
           "Let the daemon that runs check, not this program" },
         { "confirm-within", 0, OPTION_DURATION, FIELD(confirm_within), "TIME", CHANGES, NULL,

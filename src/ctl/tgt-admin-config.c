@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "ctl/change.h"
 #include "ctl/message.h"
 #include "ctl/tgt-admin.h"
 
@@ -244,18 +245,12 @@ static int reload(Admin *a, const GPtrArray *names)
                 r = append_options(a, m, false);
         if (r >= 0)
                 r = sd_bus_message_append(m, "{sv}", "revert", "b", 1);
-        if (r >= 0 && names)
-                r = sd_bus_message_open_container(m, 'e', "sv");
-        if (r >= 0 && names)
-                r = sd_bus_message_append(m, "s", "targets");
-        if (r >= 0 && names)
-                r = sd_bus_message_open_container(m, 'v', "as");
-        if (r >= 0 && names)
-                r = sd_bus_message_open_container(m, 'a', "s");
-        for (guint i = 0; r >= 0 && names && i < names->len; i++)
-                r = sd_bus_message_append(m, "s", g_ptr_array_index(names, i));
-        for (int i = 0; r >= 0 && names && i < 3; i++)
-                r = sd_bus_message_close_container(m);
+        if (r >= 0 && names) {
+                g_autoptr(GPtrArray) list = g_ptr_array_copy((GPtrArray *)names, NULL, NULL);
+
+                g_ptr_array_add(list, NULL);
+                r = change_append_strings(m, "targets", (char **)list->pdata);
+        }
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         r = invoke(a, m, r, NULL, &answer);

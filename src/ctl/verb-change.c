@@ -385,15 +385,40 @@ int verb_portal_remove(Ctl *c, char **args)
         return change_portals(c, args, "RemovePortal", OPTIONS_ALL, no_outs);
 }
 
+/* Whole names may be of targets that do not run yet. */
+static int full_names(Ctl *c, char **args, GPtrArray *to)
+{
+        int code = EXIT_CODE_OK;
+
+        for (; *args && code == EXIT_CODE_OK; args++) {
+                char *name = NULL;
+
+                if (target_name_is_full(*args))
+                        name = g_ascii_strdown(*args, -1);
+                else
+                        code = model_resolve(c, *args, &name, NULL);
+                if (name)
+                        g_ptr_array_add(to, name);
+        }
+        g_ptr_array_add(to, NULL);
+        return code;
+}
+
 int verb_reload(Ctl *c, char **args)
 {
+        g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
         _cleanup_json_ json_t *results = NULL, *problems = NULL;
+        unsigned mask = (OPTIONS_ALL & ~OPTIONS_RUNTIME) | OPTIONS_RELOAD;
         sd_bus_message *m = NULL;
         bool errors;
-        int code = change_begin(c, BUS_ROOT, IFACE("Manager"), "Reload", &m);
+        int code = full_names(c, args, names);
 
         if (code == EXIT_CODE_OK)
-                code = change_send(c, m, 0, OPTIONS_ALL & ~OPTIONS_RUNTIME, &results);
+                code = change_begin(c, BUS_ROOT, IFACE("Manager"), "Reload", &m);
+        c->options.only = *args ? (char **)names->pdata : NULL;
+        if (code == EXIT_CODE_OK)
+                code = change_send(c, m, 0, mask, &results);
+        c->options.only = NULL;
         if (code != EXIT_CODE_OK)
                 return code;
         problems = problems_from_bus(json_array_get(results, 1));

@@ -727,18 +727,23 @@ static const Verb verb_table[] = {
           "tgtctl diff disk1 --json" },
 
         { "reload",
-          "",
+          "[TARGET...]",
           0,
-          0,
+          ANY_NUMBER,
           0,
           verb_reload,
-          { WORD_NONE },
+          { WORD_TARGET },
           NULL,
           "Read the fragments again and apply what differs",
           "A block with an error costs only itself and makes the exit code 1; others apply. What "
-          "would drop a session is refused unless --force is given.",
+          "would drop a session is refused unless --force is given. With names, only these targets "
+          "are "
+          "looked at. With --revert, what was changed with --runtime, by tgtadm for example, is "
+          "taken "
+          "back.",
           "tgtctl reload --dry-run\n"
-          "tgtctl reload" },
+          "tgtctl reload\n"
+          "tgtctl reload disk1 --revert" },
         { "help",
           "[VERB]",
           0,

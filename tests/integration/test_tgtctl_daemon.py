@@ -140,6 +140,28 @@ def test_verify_by_the_daemon():
         assert [p["Line"] for p in problems] == [2], problems
 
 
+def test_reload_of_some_and_back():
+    text = "<target {}>\nalias {}\n</target>\n"
+    with tgt.scratch() as dir_, tgt.Daemon(dir_, {"a.conf": text.format(A, "one"), "b.conf": text.format(B, "one")}) as d:
+        def aliases():
+            return [json.loads(ctl(d, "--json=short", "show", n))["Alias"] for n in (A, B)]
+        for name in A, B:
+            ctl(d, "set", name, "alias", "changed", "--runtime")
+        ctl(d, "reload")
+        assert aliases() == ["changed", "changed"]
+        ctl(d, "reload", "a", "--revert", "--dry-run")
+        assert aliases() == ["changed", "changed"]
+        ctl(d, "reload", "a", "--revert")
+        assert aliases() == ["one", "changed"]
+        for name, path in (A, "a.conf"), (B, "b.conf"):
+            d.fragment(path, text.format(name, "two"))
+        ctl(d, "reload", A)
+        assert aliases() == ["two", "changed"]
+        ctl(d, "reload", "--revert")
+        assert aliases() == ["two", "two"]
+        assert "There is no target" in ctl(d, "reload", "nobody", code=4)
+
+
 SCST = """HANDLER vdisk_fileio {{
     DEVICE mail {{
         filename {path}
