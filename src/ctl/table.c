@@ -77,8 +77,27 @@ static void shrink(const Table *t, unsigned *widths, unsigned width)
         }
 }
 
-static void draw_cell(const Table *t, size_t column, const char *text, Color color, unsigned width,
-                      const Terminal *terminal, GString *to)
+static const char *ellipsis(const Terminal *terminal)
+{
+        return terminal->unicode ? "\xe2\x80\xa6" : "...";
+}
+
+/* How many columns fit, with an ellipsis for the others. */
+static size_t count_fitting(const Table *t, const unsigned *widths, const Terminal *terminal)
+{
+        unsigned room = COLUMN_GAP + text_width(ellipsis(terminal));
+        size_t n = t->n_columns;
+
+        if (sum_widths(widths, n) <= terminal->width)
+                return n;
+        while (n > 1 && sum_widths(widths, n) + room > terminal->width)
+                n--;
+        return n;
+}
+
+/* Of the first n columns. */
+static void draw_cell(const Table *t, size_t n, size_t column, const char *text, Color color,
+                      unsigned width, const Terminal *terminal, GString *to)
 {
         unsigned flags = t->columns[column].flags;
         g_autofree char *fitted =
@@ -94,13 +113,14 @@ static void draw_cell(const Table *t, size_t column, const char *text, Color col
                                color_off(terminal->color, color));
         if (!(flags & COLUMN_RIGHT) && !last)
                 g_string_append_printf(to, "%*s", (int)pad, "");
-        if (last)
-                g_string_append_c(to, '\n');
+        if (column + 1 == n)
+                g_string_append_printf(to, "%s%s\n", last ? "" : " ",
+                                       last ? "" : ellipsis(terminal));
 }
 
 void table_format(const Table *t, const Terminal *terminal, bool full, bool legend, GString *to)
 {
-        size_t n = t->n_columns, rows = table_rows(t);
+        size_t n = t->n_columns, drawn = n, rows = table_rows(t);
         g_autofree unsigned *widths = g_new0(unsigned, n);
         g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
 
@@ -113,12 +133,16 @@ void table_format(const Table *t, const Terminal *terminal, bool full, bool lege
                 g_ptr_array_add(texts, text);
                 widths[i % n] = MAX(widths[i % n], text_width(text));
         }
-        if (terminal->width > 0 && !full)
+        if (terminal->width > 0 && !full) {
                 shrink(t, widths, terminal->width);
-
-        for (size_t i = 0; i < n && legend; i++)
-                draw_cell(t, i, t->columns[i].title, COLOR_UNDERLINE, widths[i], terminal, to);
+                drawn = count_fitting(t, widths, terminal);
+        }
+        for (size_t i = 0; i < drawn && legend; i++)
+                draw_cell(t, drawn, i, t->columns[i].title, COLOR_UNDERLINE, widths[i], terminal,
+                          to);
         for (size_t i = 0; i < rows * n; i++)
-                draw_cell(t, i % n, g_ptr_array_index(texts, i),
-                          g_array_index(t->cells, Cell, i).color, widths[i % n], terminal, to);
+                if (i % n < drawn)
+                        draw_cell(t, drawn, i % n, g_ptr_array_index(texts, i),
+                                  g_array_index(t->cells, Cell, i).color, widths[i % n], terminal,
+                                  to);
 }

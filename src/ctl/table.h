@@ -4,7 +4,8 @@
 #include "ctl/terminal.h"
 
 /* Tables that fit the terminal: columns are as wide as they need; if that is too much, the widest
- * of those that may shrink do, with an ellipsis. */
+ * of those that may shrink do, with an ellipsis; if it still is, an ellipsis stands for the last
+ * ones. */
 
 typedef enum ColumnFlags {
         COLUMN_RIGHT = 1 << 0,  /* numbers */

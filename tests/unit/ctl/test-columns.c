@@ -52,7 +52,7 @@ static void test_fits(void)
 {
         _cleanup_(table_freep) Table *t = sample();
 
-        for (unsigned width = 20; width < 60; width++) {
+        for (unsigned width = 8; width < 60; width++) {
                 Terminal narrow = { .unicode = true, .width = width };
                 g_autofree char *text = draw(t, &narrow, false, true);
                 g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
@@ -60,6 +60,17 @@ static void test_fits(void)
                 for (char **l = lines; *l; l++)
                         g_assert_cmpuint(text_width(*l), <=, width);
                 g_assert_cmpint(strstr(text, "\xe2\x80\xa6") != NULL, ==, width < 49);
+        }
+        for (int unicode = 0; unicode < 2; unicode++) { /* columns of which none is left */
+                Terminal narrow = { .unicode = unicode, .width = 15 };
+                g_autofree char *text = draw(t, &narrow, false, true);
+
+                g_assert_cmpstr(text, ==,
+                                unicode ? "NAME   LUNS \xe2\x80\xa6\n"
+                                          "iq\xe2\x80\xa6"
+                                          "sk1   12 \xe2\x80\xa6\n"
+                                          "iq\xe2\x80\xa6:d2    3 \xe2\x80\xa6\n"
+                                        : "NAME   LUNS ...\niq...1   12 ...\niq...2    3 ...\n");
         }
         for (int unicode = 0; unicode < 2; unicode++) {
                 Terminal narrow = { .unicode = unicode, .width = 40 };
