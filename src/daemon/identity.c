@@ -345,8 +345,8 @@ int identities_resolve(Identities *i, const char *key, const LunSpec *l, LuIdent
         memset(ret, 0, sizeof(*ret));
         memcpy(ret->uuid, record.uuid, sizeof(ret->uuid));
         memcpy(ret->naa, record.naa, sizeof(ret->naa));
-        g_strlcpy(ret->serial, l->scsi_sn ? l->scsi_sn : record.serial, sizeof(ret->serial));
-        g_strlcpy(ret->scsi_id, l->scsi_id ? l->scsi_id : record.scsi_id, sizeof(ret->scsi_id));
+        ret->serial = g_strdup(l->scsi_sn ? l->scsi_sn : record.serial);
+        ret->scsi_id = g_strdup(l->scsi_id ? l->scsi_id : record.scsi_id);
         g_strlcpy(ret->vendor, l->vendor_id ? l->vendor_id : DEFAULT_VENDOR, sizeof(ret->vendor));
         g_strlcpy(ret->product, l->product_id ? l->product_id : DEFAULT_PRODUCT,
                   sizeof(ret->product));
@@ -363,6 +363,13 @@ int identities_resolve(Identities *i, const char *key, const LunSpec *l, LuIdent
                 naa_from("naa of a scsi id", set, strlen(set), ret->naa);
         }
         return 0;
+}
+
+void identity_clear(LuIdentity *id)
+{
+        g_free((char *)id->serial);
+        g_free((char *)id->scsi_id);
+        id->serial = id->scsi_id = NULL;
 }
 
 void identities_alias(Identities *i, const char *key, const char *like)

@@ -29,8 +29,10 @@ DEFINE_CLEANUP(Identities *, identities_free);
 bool identity_has_path(const LunSpec *l);
 /* The key of l in target; newly allocated. */
 char *identity_key(const char *target, const LunSpec *l);
-/* What l is to be known as: recorded, derived or new (and then pending). */
+/* What l is to be known as: recorded, derived or new (and then pending). identity_clear() is due.
+ */
 int identities_resolve(Identities *i, const char *key, const LunSpec *l, LuIdentity *ret);
+void identity_clear(LuIdentity *id); /* idempotent */
 /* key is another name of what is known as like: records that. */
 void identities_alias(Identities *i, const char *key, const char *like);
 /* The key whose identity key was found to share; NULL: it has its own. */

@@ -151,8 +151,7 @@ static bool lu_fits(const Unit *u)
         unit_lu_config(u, &new);
         return old->lbppbe == new.lbppbe && old->thin == new.thin &&
                old->rotation_rate ==
-                       new.rotation_rate &&memcmp(&old->identity, &new.identity,
-                                                  sizeof(new.identity)) == 0;
+                       new.rotation_rate &&lu_identity_equal(&old->identity, &new.identity);
 }
 
 void unit_publish_store(Unit *u)

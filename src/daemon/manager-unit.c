@@ -28,6 +28,7 @@ Unit *unit_unref(Unit *u)
                 g_array_unref(u->owners);
         g_free(u->reason);
         g_free(u->key);
+        identity_clear(&u->identity);
         g_free(u);
         return NULL;
 }
@@ -51,8 +52,10 @@ const char *unit_name(const Unit *u)
 
 static int unit_identify(Unit *u)
 {
-        int r = identities_resolve(u->manager->identities, u->key, u->spec, &u->identity);
+        int r;
 
+        identity_clear(&u->identity);
+        r = identities_resolve(u->manager->identities, u->key, u->spec, &u->identity);
         if (r < 0)
                 return r;
         uuid_format(u->identity.uuid, u->uuid);

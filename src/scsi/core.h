@@ -201,7 +201,7 @@ typedef struct LuCounters {
 struct LogicalUnit {
         unsigned ref; /* atomic */
         LuConfig config;
-        char *name;
+        char *strings; /* of config */
         unsigned block_shift;
         uint32_t max_transfer; /* blocks */
         const OpSet *ops;

@@ -63,6 +63,42 @@ void lu_look_at_store(LogicalUnit *lu, LuState *state)
         __atomic_store_n(&lu->unmap, state->limits.unmap, __ATOMIC_RELAXED);
 }
 
+bool lu_identity_equal(const LuIdentity *a, const LuIdentity *b)
+{
+        LuIdentity like = *a;
+
+        like.serial = b->serial;
+        like.scsi_id = b->scsi_id;
+        return memcmp(&like, b, sizeof(like)) == 0 && STREQ(a->serial, b->serial) &&
+               STREQ(a->scsi_id, b->scsi_id);
+}
+
+static const char *copy_string(char **at, const char *s)
+{
+        const char *copy = *at;
+
+        *at = stpcpy(*at, s ? s : "") + 1;
+        return copy;
+}
+
+/* One block for all of them: there may be thousands of units. */
+static int copy_strings(LogicalUnit *lu)
+{
+        LuConfig *c = &lu->config;
+        const char **strings[] = { &c->name, &c->identity.serial, &c->identity.scsi_id };
+        size_t n = 0;
+        char *at;
+
+        for (size_t i = 0; i < ELEMENTSOF(strings); i++)
+                n += strlen(*strings[i] ? *strings[i] : "") + 1;
+        at = lu->strings = malloc(n);
+        if (!at)
+                return -ENOMEM;
+        for (size_t i = 0; i < ELEMENTSOF(strings); i++)
+                *strings[i] = copy_string(&at, *strings[i]);
+        return 0;
+}
+
 int lu_new(const LuConfig *config, Store *store, Loop *coordinator, LogicalUnit **ret)
 {
         LogicalUnit *lu;
@@ -82,12 +118,11 @@ int lu_new(const LuConfig *config, Store *store, Loop *coordinator, LogicalUnit 
         if (config->max_transfer)
                 lu->max_transfer = min_u32(lu->max_transfer, config->max_transfer);
         lu->ops = op_set_disk();
-        lu->name = strdup(config->name ? config->name : "");
-        if (!lu->name) {
+        r = copy_strings(lu);
+        if (r < 0) {
                 free(lu);
-                return -ENOMEM;
+                return r;
         }
-        lu->config.name = lu->name;
         lu->coord.loop = coordinator;
         lu->coord.state.throttle = throttle_ref(config->throttle);
         r = lu_pages_init(lu);
@@ -96,7 +131,7 @@ int lu_new(const LuConfig *config, Store *store, Loop *coordinator, LogicalUnit 
         if (r < 0) {
                 throttle_unref(lu->coord.state.throttle);
                 lu_pages_done(lu);
-                free(lu->name);
+                free(lu->strings);
                 free(lu);
                 return r;
         }
@@ -133,7 +168,7 @@ LogicalUnit *lu_unref(LogicalUnit *lu)
                 free(lu->counters[i]);
         }
         lu_pages_done(lu);
-        free(lu->name);
+        free(lu->strings);
         free(lu);
         return NULL;
 }

@@ -294,16 +294,18 @@ void scsi_nexus_close(ScsiNexus *nexus, void (*closed)(ScsiNexus *nexus));
 #define LU_SERIAL_MAX 252u  /* a page that also those read who know 255 bytes at most */
 #define LU_SCSI_ID_MAX 244u /* with the vendor 252: the length of a designator is one byte */
 
-/* Fixed for the life of the unit; strings are copied. Lengths are SPC-4's. */
+/* Fixed for the life of the unit; strings are copied, NULL is "". Lengths are SPC-4's. */
 typedef struct LuIdentity {
         uint8_t uuid[16];
-        uint8_t naa[16];                  /* NAA 6, 16 bytes */
-        char serial[LU_SERIAL_MAX + 1];   /* unit serial number */
-        char scsi_id[LU_SCSI_ID_MAX + 1]; /* T10 vendor id designator, without the vendor */
+        uint8_t naa[16];     /* NAA 6, 16 bytes */
+        const char *serial;  /* unit serial number: at most LU_SERIAL_MAX */
+        const char *scsi_id; /* T10 vendor id designator, without the vendor: LU_SCSI_ID_MAX */
         char vendor[9], product[17], revision[5];
         bool stgt;            /* laid out as stgt does, to the byte: scsi_id with its vendor */
         uint8_t naa_local[8]; /* then also NAA 3 */
 } LuIdentity;
+
+bool lu_identity_equal(const LuIdentity *a, const LuIdentity *b) _pure_;
 
 typedef enum LuThin { LU_THICK, LU_THIN } LuThin;
 

@@ -60,7 +60,7 @@ static void name_designator(Writer *w, const Task *task, unsigned association, c
 static void emit_identification(const Task *task, Writer *w)
 {
         const LuIdentity *id = &task->slot->lu->config.identity;
-        uint8_t t10[8 + sizeof(id->scsi_id)], uuid[18] = { 0x10 }, port[4] = {};
+        uint8_t t10[8 + LU_SCSI_ID_MAX], uuid[18] = { 0x10 }, port[4] = {};
         Writer v = WRITER(t10, sizeof(t10));
 
         if (id->stgt) {

@@ -42,12 +42,20 @@ static void tear_down(Fixture *f, gconstpointer data)
         g_free(f->dir);
 }
 
+#define _identity_ __attribute__((cleanup(identity_clear)))
+
 static LuIdentity resolve(Fixture *f, const char *key)
 {
         LuIdentity id;
 
         g_assert_cmpint(identities_resolve(f->i, key, f->l, &id), ==, 0);
         return id;
+}
+
+static void resolve_again(Fixture *f, const char *key, LuIdentity *id)
+{
+        identity_clear(id);
+        *id = resolve(f, key);
 }
 
 static void assert_same(const LuIdentity *a, const LuIdentity *b, bool same)
@@ -60,13 +68,14 @@ static void assert_same(const LuIdentity *a, const LuIdentity *b, bool same)
 
 static void test_recorded(Fixture *f, gconstpointer data)
 {
-        LuIdentity a = resolve(f, "path:/a\tb\n\"c"), b = resolve(f, "path:/b"), again;
+        _identity_ LuIdentity a = resolve(f, "path:/a\tb\n\"c"), b = resolve(f, "path:/b"),
+                              again = { 0 };
 
         assert_same(&a, &b, false);
         reopen(f, 0);
-        again = resolve(f, "path:/a\tb\n\"c");
+        resolve_again(f, "path:/a\tb\n\"c", &again);
         assert_same(&a, &again, true);
-        again = resolve(f, "path:/b");
+        resolve_again(f, "path:/b", &again);
         assert_same(&b, &again, true);
         g_assert_null(identities_take_pending(f->i));
 }
@@ -76,7 +85,7 @@ static void test_naa_form(Fixture *f, gconstpointer data)
 {
         for (unsigned i = 0; i < 200; i++) {
                 g_autofree char *key = g_strdup_printf("path:/%u", i);
-                LuIdentity id = resolve(f, key);
+                _identity_ LuIdentity id = resolve(f, key);
 
                 g_assert_cmpuint(id.naa[0] >> 4, ==, 6);
                 g_assert_cmpuint(id.naa[1] & 0x20, ==, 0x20);
@@ -86,18 +95,18 @@ static void test_naa_form(Fixture *f, gconstpointer data)
 
 static void test_set(Fixture *f, gconstpointer data)
 {
-        LuIdentity a, b;
+        _identity_ LuIdentity a = { 0 }, b = { 0 };
 
         f->l->uuid = g_strdup("01234567-89ab-cdef-0123-456789abcdef");
-        a = resolve(f, "path:/a");
-        b = resolve(f, "path:/other"); /* another host, perhaps */
+        resolve_again(f, "path:/a", &a);
+        resolve_again(f, "path:/other", &b); /* another host, perhaps */
         assert_same(&a, &b, true);
         g_assert_null(identities_take_pending(f->i));
         f->l->naa = g_strdup("6001405000000000000000000000abcd");
         f->l->scsi_sn = g_strdup("SN1");
         f->l->scsi_id = g_strdup("00010001");
         f->l->vendor_id = g_strdup("XTG");
-        a = resolve(f, "path:/a");
+        resolve_again(f, "path:/a", &a);
         g_assert_cmpuint(a.naa[0], ==, 0x60);
         g_assert_cmpuint(a.naa[15], ==, 0xcd);
         g_assert_cmpstr(a.serial, ==, "SN1");
@@ -108,30 +117,30 @@ static void test_set(Fixture *f, gconstpointer data)
 /* Two hosts that set scsi_id alone present one disk; two disks of one host do not. */
 static void test_scsi_id_decides_naa(Fixture *f, gconstpointer data)
 {
-        LuIdentity a, b;
+        _identity_ LuIdentity a = { 0 }, b = { 0 };
 
         f->l->scsi_id = g_strdup("00010001");
-        a = resolve(f, "path:/a");
-        b = resolve(f, "path:/b");
+        resolve_again(f, "path:/a", &a);
+        resolve_again(f, "path:/b", &b);
         g_assert_cmpmem(a.naa, 16, b.naa, 16);
         g_assert_cmpint(memcmp(a.uuid, b.uuid, 16), !=, 0);
         f->l->scsi_sn = g_strdup("2");
-        b = resolve(f, "path:/b");
+        resolve_again(f, "path:/b", &b);
         g_assert_cmpint(memcmp(a.naa, b.naa, 16), !=, 0);
 }
 
 static void test_alias(Fixture *f, gconstpointer data)
 {
-        LuIdentity a = resolve(f, "path:/a"), b;
+        _identity_ LuIdentity a = resolve(f, "path:/a"), b = { 0 };
 
-        (void)resolve(f, "path:/link");
+        resolve_again(f, "path:/link", &b);
         identities_alias(f->i, "path:/link", "path:/a");
         reopen(f, 0);
-        b = resolve(f, "path:/link");
+        resolve_again(f, "path:/link", &b);
         assert_same(&a, &b, true);
         identities_renew(f->i, "path:/link");
         reopen(f, 0);
-        b = resolve(f, "path:/link");
+        resolve_again(f, "path:/link", &b);
         assert_same(&a, &b, false);
 }
 
@@ -149,28 +158,29 @@ static void damage(const Fixture *f, gsize cut, bool flip)
 /* A line that was torn by a crash costs itself, and the next one is not glued to it. */
 static void test_torn(Fixture *f, gconstpointer data)
 {
-        LuIdentity a = resolve(f, "path:/a"), b = resolve(f, "path:/b"), c, again;
+        _identity_ LuIdentity a = resolve(f, "path:/a"), b = resolve(f, "path:/b"), c = { 0 },
+                              again = { 0 };
 
         reopen(f, 0);
         damage(f, 10, false);
         reopen(f, 1);
-        c = resolve(f, "path:/b");
+        resolve_again(f, "path:/b", &c);
         assert_same(&b, &c, false);
         reopen(f, 1);
-        again = resolve(f, "path:/a");
+        resolve_again(f, "path:/a", &again);
         assert_same(&a, &again, true);
-        again = resolve(f, "path:/b");
+        resolve_again(f, "path:/b", &again);
         assert_same(&c, &again, true);
 }
 
 static void test_flipped_bit(Fixture *f, gconstpointer data)
 {
-        LuIdentity a = resolve(f, "path:/a"), again;
+        _identity_ LuIdentity a = resolve(f, "path:/a"), again = { 0 };
 
         reopen(f, 0);
         damage(f, 20, true);
         reopen(f, 1);
-        again = resolve(f, "path:/a");
+        resolve_again(f, "path:/a", &again);
         assert_same(&a, &again, false);
 }
 
@@ -188,14 +198,14 @@ static void test_versions(Fixture *f, gconstpointer data)
 
 static void test_put_back(Fixture *f, gconstpointer data)
 {
-        LuIdentity a = resolve(f, "path:/a"), again;
+        _identity_ LuIdentity a = resolve(f, "path:/a"), again = { 0 };
         char *text = identities_take_pending(f->i);
 
         identities_put_back(f->i, text); /* the disk was full */
         g_free(text);
-        (void)resolve(f, "path:/b");
+        resolve_again(f, "path:/b", &again);
         reopen(f, 0);
-        again = resolve(f, "path:/a");
+        resolve_again(f, "path:/a", &again);
         assert_same(&a, &again, true);
 }
 

@@ -132,7 +132,7 @@ static void open_unit(World *w, unsigned i, const char *type, const char *option
                 g_error("%s", error.text);
         config.identity.uuid[0] = config.identity.naa[15] = (uint8_t)(i + 1);
         config.identity.naa[0] = 0x60;
-        (void)g_snprintf(config.identity.serial, sizeof(config.identity.serial), "serial%u", i);
+        config.identity.serial = i == 0 ? "serial0" : "serial1";
         g_strlcpy(config.identity.vendor, "TEST", sizeof(config.identity.vendor));
         g_strlcpy(config.identity.product, "DISK", sizeof(config.identity.product));
         g_assert_cmpint(
