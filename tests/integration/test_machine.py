@@ -84,6 +84,42 @@ echo MACHINE-DONE
     assert p.returncode == 0 and "MACHINE-DONE" in p.stdout, f"exit {p.returncode}\n{p.stdout}"
 
 
+def test_sanitize_and_copy():
+    """Under the sandbox of the unit: what is under way goes on after a restart, and a copy is made."""
+    machine(r"""
+yes secret | head -c 64M > /srv/disk.img
+cat > /etc/tgt/targets.d/disk.conf <<EOF
+<target $name>
+    <backing-store /srv/disk.img>
+        bs-type fault
+        bsopts "store=rdwr;delay=60ms;ops=write"
+    </backing-store>
+    initiator-address ALL
+</target>
+EOF
+systemctl start tgtd
+refuse 'Give --yes' tgtctl sanitize disk/1 < /dev/null
+tgtctl sanitize disk/1 --yes --no-wait --passes=2 --pattern=00
+expect 'Operations: /srv/disk.img: sanitizing \(overwrite\), ' tgtctl status
+[ "$(stat -c %U:%a /var/lib/tgt/operations/*)" = tgt:600 ]
+systemctl restart tgtd
+journal 5 MESSAGE_ID=7d0b5b0a3f5f4be0a0c64d0f0b0f6c11 -- 'goes on'
+expect 'sanitizing' tgtctl status
+not iscsi-readcapacity16 "iscsi://127.0.0.1/$name/1"
+journal 30 MESSAGE_ID=b0c1a4f6e8a94b58b6a4d7a6a9c3e512 -- 'is over'
+not grep -q secret /srv/disk.img
+[ -z "$(ls /var/lib/tgt/operations)" ]
+expect 'Total size:67108864' iscsi-readcapacity16 "iscsi://127.0.0.1/$name/1"
+# a disk that only root may read, to where only tgt may write
+yes data | head -c 8M > /srv/copy-me.img; chmod 0600 /srv/copy-me.img
+tgtctl add-lun disk /srv/copy-me.img --readonly --force
+install -d -o tgt /var/lib/tgt/disks
+tgtctl copy disk/2 /var/lib/tgt/disks/copy.img
+cmp /srv/copy-me.img /var/lib/tgt/disks/copy.img
+refuse 'ReadWritePaths=/srv' tgtctl copy disk/2 /srv/copy.img
+""")
+
+
 def readme(section):
     """The commands of a section of README.md."""
     with open(os.path.join(tgt.SOURCE, "README.md"), encoding="utf-8") as f:

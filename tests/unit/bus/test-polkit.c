@@ -129,6 +129,37 @@ static void test_details(Fixture *f, const void *data)
                         "org.tgt1.reload method=Reload flags=0\n");
 }
 
+/* What erases or gives away a whole disk is asked for by itself. */
+static void test_operations(Fixture *f, const void *data)
+{
+        g_autofree char *path = NULL, *uuid = NULL, *of = NULL, *all = NULL;
+
+        create(f, "/srv/a");
+        path = harness_unit_path(f->bus);
+        uuid = g_strdelimit(g_strdup(strrchr(path, '/') + 1), "_", '-');
+        g_free(mock_polkit_asked(f->polkit));
+        mock_polkit_set(f->polkit, POLKIT_YES, NULL);
+        assert_call(f->bus, path, "org.tgt1.LogicalUnit", "Sanitize", "sa{sv}", "overwrite", 0);
+        assert_call(f->bus, path, "org.tgt1.LogicalUnit", "ExitFailure", "a{sv}", 0);
+        assert_call(f->bus, path, "org.tgt1.LogicalUnit", "Format", "a{sv}", 0);
+        assert_call(f->bus, path, "org.tgt1.LogicalUnit", "Copy", "sa{sv}", "/root/x", 0);
+        of = g_strdup_printf("target=" TEST_TARGET " lun=1 unit=%s", uuid);
+        all = g_strdup_printf("org.tgt1.lun.sanitize method=Sanitize %s flags=0\n"
+                              "org.tgt1.lun.sanitize method=ExitFailure %s flags=0\n"
+                              "org.tgt1.lun.format method=Format %s flags=0\n"
+                              "org.tgt1.lun.copy method=Copy %s flags=0\n"
+                              "org.tgt1.use-any-path method=Copy %s path=/root/x flags=0\n",
+                              of, of, of, of, of);
+        expect_asked(f, all);
+        g_ptr_array_set_size(harness_manager(f->h)->ended, 0);
+        mock_polkit_set(f->polkit, POLKIT_NO, NULL);
+        assert_call_fails(f->bus, path, "org.tgt1.LogicalUnit", "Sanitize",
+                          SD_BUS_ERROR_ACCESS_DENIED, "sa{sv}", "overwrite", 0);
+        assert_call_fails(f->bus, path, "org.tgt1.LogicalUnit", "Copy", SD_BUS_ERROR_ACCESS_DENIED,
+                          "sa{sv}", "/srv/x", 0);
+        g_assert_cmpuint(harness_manager(f->h)->ended->len, ==, 0);
+}
+
 /* Who may write a whole block may change all that is in it. */
 static void test_whole_block(Fixture *f, const void *data)
 {
@@ -607,6 +638,7 @@ int main(int argc, char **argv)
         } tests[] = {
                 { "/polkit/allow", setup_system, test_allow },
                 { "/polkit/details", setup_system, test_details },
+                { "/polkit/operations", setup_system, test_operations },
                 { "/polkit/whole-block", setup_system, test_whole_block },
                 { "/polkit/shared-unit", setup_system, test_shared_unit },
                 { "/polkit/session", setup_system, test_session },
