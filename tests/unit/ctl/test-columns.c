@@ -67,9 +67,9 @@ static void test_fits(void)
 
                 g_assert_cmpstr(text, ==,
                                 unicode ? "NAME   LUNS \xe2\x80\xa6\n"
-                                          "iq\xe2\x80\xa6"
-                                          "sk1   12 \xe2\x80\xa6\n"
-                                          "iq\xe2\x80\xa6:d2    3 \xe2\x80\xa6\n"
+                                          "iqn\xe2\x80\xa6k1   12 \xe2\x80\xa6\n"
+                                          "iqn\xe2\x80\xa6"
+                                          "d2    3 \xe2\x80\xa6\n"
                                         : "NAME   LUNS ...\niq...1   12 ...\niq...2    3 ...\n");
         }
         for (int unicode = 0; unicode < 2; unicode++) {
