@@ -214,6 +214,19 @@ static void keep_itl(Itl *to, Itl *from)
         memcpy(to->flows, from->flows, sizeof(to->flows));
 }
 
+/* A drive that initiators know, with another medium in it, and other settings for that. */
+static bool is_same_drive(const Itl *a, const Itl *b)
+{
+        const LuConfig *x, *y;
+
+        if (!a->slot || !b->slot)
+                return false;
+        x = &a->slot->lu->config;
+        y = &b->slot->lu->config;
+        return x->removable && y->removable &&
+               memcmp(x->identity.uuid, y->identity.uuid, sizeof(x->identity.uuid)) == 0;
+}
+
 int scsi_nexus_remap(ScsiNexus *nexus, LunMap *map)
 {
         Itl *old = nexus->itls, *itls;
@@ -231,9 +244,12 @@ int scsi_nexus_remap(ScsiNexus *nexus, LunMap *map)
         for (size_t i = 0; i < n_old; i++) {
                 Itl *now = nexus_itl(nexus, old[i].lun);
 
-                if (!now || now->slot != old[i].slot)
+                if (!now || (now->slot != old[i].slot && !is_same_drive(now, &old[i])))
                         continue;
-                keep_itl(now, &old[i]);
+                if (now->slot == old[i].slot)
+                        keep_itl(now, &old[i]);
+                else
+                        itl_establish(now, UA_MEDIUM_CHANGED);
                 n_kept++;
         }
         LIST_FOREACH_SAFE (task, &nexus->tasks, Task, nexus_link) {

@@ -64,7 +64,7 @@ static const struct {
         { "limit-write-bandwidth", "3G", "2000T" },
         { "limit-burst", "1500ms", "1ms" },
         { "mode_page", "0x1c:0:10:8", "8:0:1:2:3" },
-        { "path", "/dev/sdb", "sdb" },
+        { "path", "/dev/sdb", "" },
 };
 
 static const char *const without_field[] = { "include",      "default-driver", "ignore-errors",

@@ -54,6 +54,11 @@ static const struct {
           "t.conf:4: " A ": limit-initiator: \"192.0.2.0/24\" has limits already, at t.conf:2\n" },
         { "backing-store sda\n",
           "t.conf:2: " A ": backing-store: \"sda\": an absolute path expected\n" },
+        { "backing-store NONE\nremovable 1\npath sda\n",
+          "t.conf:2: " A ": backing-store: \"sda\": an absolute path expected\n" },
+        { "backing-store NONE\nremovable 1\nbs-type rbd\npath /dev/a\n",
+          "t.conf:2: " A ": backing-store: \"/dev/a\": [POOL/[NAMESPACE/]]IMAGE[@SNAPSHOT] "
+          "expected\n" },
         { "backing-store NONE:one\n",
           "t.conf:2: " A ": backing-store: \"NONE:one\": an absolute path expected\n" },
         { "backing-store NONE\n",
