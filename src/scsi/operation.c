@@ -472,6 +472,14 @@ static void go_on(Operation *o)
                 submit(o);
 }
 
+/* What is to be remembered when it is over; NULL: nothing. */
+static const LuOperation *outcome(const Operation *o)
+{
+        if (o->unbegun)
+                return o->previous ? &o->previous->what : NULL;
+        return o->what.failed ? &o->what : NULL;
+}
+
 static void end(Operation *o, int r)
 {
         stint_end(o);
@@ -479,7 +487,7 @@ static void end(Operation *o, int r)
         o->what.failed = r < 0;
         o->what.error = r;
         o->phase = PHASE_ENDING;
-        keep(o, r < 0 ? &o->what : NULL);
+        keep(o, outcome(o));
 }
 
 static void timer_fires(LoopTimer *timer)
@@ -487,7 +495,7 @@ static void timer_fires(LoopTimer *timer)
         Operation *o = CONTAINER_OF(timer, Operation, timer);
 
         if (o->phase == PHASE_ENDING)
-                keep(o, o->what.failed ? &o->what : NULL);
+                keep(o, outcome(o));
         else
                 go_on(o);
         settle(o);
@@ -500,7 +508,7 @@ static void start_kept(Operation *o, int r)
                 o->unbegun = true;
                 o->phase = PHASE_ENDING;
                 /* what is left of the attempt is not to be found later */
-                keep(o, o->previous ? &o->previous->what : NULL);
+                keep(o, outcome(o));
                 return;
         }
         o->phase = PHASE_RUNNING;

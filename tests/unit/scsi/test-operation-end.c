@@ -138,6 +138,33 @@ static void test_keeper_fails(void)
         teardown(&f);
 }
 
+/* Another attempt that cannot begin leaves the failure before it what it was. */
+static void test_keeper_fails_after_failure(void)
+{
+        Fixture f;
+        Keeper k;
+        Command *c;
+
+        begin(&f, &k);
+        fake_store_fail(f.store, FAIL_ALL, -EIO);
+        expect_sense(wait(sanitize(f.a, ERASE, NULL, 0)), FAILED);
+        fake_store_fail(f.store, 0, 0);
+        k.fail = -EIO;
+        c = sanitize(f.a, ERASE | AUSE, NULL, 0);
+        for (unsigned i = 0; i < 3; i++) {
+                settle(&f);
+                sim_advance(f.w.sim, NSEC_PER_SEC);
+        }
+        k.fail = 0;
+        expect_sense(wait(c), 0x044400);
+        expect_sense(ready(f.b), FAILED);
+        g_assert_true(k.kept.failed && !k.kept.unrestricted);
+        expect_sense(wait(sanitize(f.a, EXIT, NULL, 0)), 0x052400);
+        expect_good(wait(sanitize(f.a, ERASE, NULL, 0)));
+        expect_good(ready(f.a));
+        teardown(&f);
+}
+
 /* ---- the store, the unit, the process ----------------------------------------------------------
  */
 
@@ -418,6 +445,169 @@ static void test_many(void)
         world_done(&w);
 }
 
+/* ---- all of it, in any order -------------------------------------------------------------------
+ */
+
+typedef struct Chaos {
+        Fixture f;
+        Keeper k;
+        bool away, held;
+        Wish suspended;
+        TestNexus **nexus[2];
+} Chaos;
+
+static void chaos_begin(Chaos *x)
+{
+        uint8_t list[6] = { (uint8_t)(1 + sim_random(x->f.w.sim, 3)), 0, 0, 2, 0x11, 0x22 };
+        TestNexus *n = *x->nexus[sim_random(x->f.w.sim, 2)];
+        uint8_t ause = sim_random(x->f.w.sim, 2) ? AUSE : 0;
+        static const uint8_t immed[4] = { 0, 0x02 };
+        Command *c;
+
+        switch (sim_random(x->f.w.sim, 4)) {
+        case 0:
+                c = sanitize(n, (uint8_t)(OVERWRITE | IMMED | ause), list, 6);
+                break;
+        case 1:
+                c = sanitize(n, (uint8_t)(ERASE | IMMED | ause), NULL, 0);
+                break;
+        case 2:
+                c = format(n, 0x10, immed, 4);
+                break;
+        default:
+                c = sanitize(n, EXIT, NULL, 0);
+        }
+        c->free_when_over = true;
+        settle(&x->f);
+}
+
+/* Commands that nobody waits for: they end with what they end with. */
+static void chaos_command(Chaos *x)
+{
+        TestNexus *n = *x->nexus[sim_random(x->f.w.sim, 2)];
+        Command *c = sim_random(x->f.w.sim, 2)
+                             ? sanitize(n, ERASE, NULL, 0)
+                             : write_block(n, (uint8_t)sim_random(x->f.w.sim, 200), 'w');
+
+        c->free_when_over = true;
+}
+
+static void chaos_store(Chaos *x)
+{
+        x->away = !x->away;
+        unit_change(&x->f.w, x->f.lu, LU_CHANGE_STORE, x->away ? NULL : x->f.store, false, true);
+}
+
+static void chaos_hold(Chaos *x)
+{
+        x->held = !x->held;
+        if (x->held)
+                fake_store_hold(x->f.store);
+        else
+                fake_store_release(x->f.store);
+}
+
+static void chaos_fail(Chaos *x)
+{
+        static const int errors[] = { 0, 0, -EIO, -ENODEV, -ENOMEM };
+
+        fake_store_fail(x->f.store, 1u << STORE_WRITE | 1u << STORE_ZERO | 1u << STORE_FLUSH,
+                        errors[sim_random(x->f.w.sim, ELEMENTSOF(errors))]);
+        x->k.fail = sim_random(x->f.w.sim, 4) ? 0 : -EIO;
+}
+
+static void chaos_reset(Chaos *x)
+{
+        static const TmfFunction functions[] = { TMF_ABORT_TASK_SET, TMF_CLEAR_TASK_SET,
+                                                 TMF_LOGICAL_UNIT_RESET, TMF_I_T_NEXUS_RESET };
+
+        run_tmf(*x->nexus[sim_random(x->f.w.sim, 2)],
+                functions[sim_random(x->f.w.sim, ELEMENTSOF(functions))], 1, 0);
+}
+
+static void chaos_nexus(Chaos *x)
+{
+        unsigned i = (unsigned)sim_random(x->f.w.sim, 2);
+
+        nexus_free(*x->nexus[i]);
+        *x->nexus[i] = nexus_new(&x->f.w, i, x->f.map);
+}
+
+static void chaos_time(Chaos *x)
+{
+        sim_run(x->f.w.sim);
+        sim_advance(x->f.w.sim, sim_random(x->f.w.sim, 2 * NSEC_PER_SEC));
+}
+
+/* The unit is made anew from what is remembered, as after a restart or a crash. */
+static void chaos_crash(Chaos *x)
+{
+        LuOperation kept;
+
+        if (sim_random(x->f.w.sim, 2)) { /* in order, as far as the store lets it */
+                g_assert_cmpint(lu_operate(x->f.lu, LU_OPERATE_SUSPEND, NULL,
+                                           sim_loop(x->f.w.sim, 0), wish_done, &x->suspended),
+                                ==, 0);
+                settle(&x->f);
+        }
+        x->k.fail = 0;
+        settle(&x->f);
+        kept = x->k.kept;
+        unit_change(&x->f.w, x->f.lu, LU_CHANGE_RETIRE, NULL, false, false);
+        settle(&x->f);
+        x->k.kept = kept;
+        reborn(&x->f, &x->k, &default_config);
+        if (x->away)
+                unit_change(&x->f.w, x->f.lu, LU_CHANGE_STORE, NULL, false, true);
+}
+
+static void chaos(uint64_t seed)
+{
+        static void (*const steps[])(Chaos * x) = {
+                chaos_begin, chaos_begin, chaos_begin, chaos_command, chaos_command,
+                chaos_store, chaos_hold,  chaos_fail,  chaos_reset,   chaos_nexus,
+                chaos_time,  chaos_time,  chaos_crash,
+        };
+        static const uint8_t zero;
+        Chaos x = {};
+        LuOperationInfo info;
+
+        begin(&x.f, &x.k);
+        x.nexus[0] = &x.f.a;
+        x.nexus[1] = &x.f.b;
+        for (uint64_t i = 0; i < seed; i++)
+                (void)sim_random(x.f.w.sim, 2);
+        for (unsigned i = 0; i < 120; i++)
+                steps[sim_random(x.f.w.sim, ELEMENTSOF(steps))](&x);
+        /* everything is well again: what was begun ends, and one more leads out of any failure */
+        if (x.held)
+                chaos_hold(&x);
+        if (x.away)
+                chaos_store(&x);
+        fake_store_fail(x.f.store, 0, 0);
+        x.k.fail = 0;
+        for (unsigned i = 0; i < 20; i++)
+                settle(&x.f), sim_advance(x.f.w.sim, NSEC_PER_SEC);
+        lu_operation(x.f.lu, &info);
+        g_assert_true(info.kind == LU_OPERATION_NONE || info.failed);
+        g_assert_cmpint(x.k.kept.kind, ==, info.kind);
+        clear_attention(x.f.a, 1);
+        expect_good(wait(sanitize(x.f.a, ERASE, NULL, 0)));
+        all_bytes(&x.f, &zero, 1, 0);
+        g_assert_cmpint(x.k.kept.kind, ==, LU_OPERATION_NONE);
+        clear_attention(x.f.b, 1);
+        expect_good(ready(x.f.b));
+        teardown(&x.f);
+}
+
+static void test_chaos(void)
+{
+        for (uint64_t seed = 0; seed < 300; seed++) {
+                g_test_message("seed %u", (unsigned)seed);
+                chaos(seed);
+        }
+}
+
 int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
@@ -426,11 +616,14 @@ int main(int argc, char **argv)
         g_test_add_func("/operation-end/format-fails", test_format_fails);
         g_test_add_func("/operation-end/write-protected", test_write_protected);
         g_test_add_func("/operation-end/keeper-fails", test_keeper_fails);
+        g_test_add_func("/operation-end/keeper-fails-after-failure",
+                        test_keeper_fails_after_failure);
         g_test_add_func("/operation-end/store-goes", test_store_goes);
         g_test_add_func("/operation-end/retired", test_retired);
         g_test_add_func("/operation-end/control-plane", test_control_plane);
         g_test_add_func("/operation-end/restart", test_restart);
         g_test_add_func("/operation-end/crash", test_crash);
         g_test_add_func("/operation-end/many", test_many);
+        g_test_add_func("/operation-end/chaos", test_chaos);
         return g_test_run();
 }
