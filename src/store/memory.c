@@ -19,7 +19,8 @@ typedef struct RamStore {
         size_t mapped;
         /* Workers change memory side by side; a block is to be of one write, not of two. Each lock
          * is for every RAM_STRIPES-th piece of RAM_PIECE bytes. */
-        pthread_mutex_t stripes[RAM_STRIPES];
+        unsigned n_stripes; /* RAM_STRIPES; null: 0 */
+        pthread_mutex_t stripes[];
 } RamStore;
 
 typedef struct RamIo {
@@ -122,7 +123,7 @@ static void ram_free(Store *s)
 
         if (rs->data)
                 (void)munmap(rs->data, rs->mapped);
-        for (unsigned i = 0; i < RAM_STRIPES; i++)
+        for (unsigned i = 0; i < rs->n_stripes; i++)
                 (void)pthread_mutex_destroy(&rs->stripes[i]);
         store_done(s);
         free(rs);
@@ -143,6 +144,7 @@ static const StoreOps ram_ops = { .submit = ram_submit, .lend = ram_lend, .free 
 static int memory_open(const StoreSpec *spec, bool keep, Store **ret, StoreError *reterr)
 {
         const char *cursor = spec->options;
+        unsigned n_stripes = keep ? RAM_STRIPES : 0;
         StoreOption o;
         RamStore *rs;
         int r = store_option_next(&cursor, &o, reterr);
@@ -151,7 +153,7 @@ static int memory_open(const StoreSpec *spec, bool keep, Store **ret, StoreError
                 return r;
         if (r > 0)
                 return store_option_unknown(&o, null_options, reterr);
-        rs = calloc(1, sizeof(*rs));
+        rs = calloc(1, sizeof(*rs) + n_stripes * sizeof(rs->stripes[0]));
         if (!rs)
                 return -ENOMEM;
         r = store_init(&rs->store, &ram_ops, spec);
@@ -159,7 +161,8 @@ static int memory_open(const StoreSpec *spec, bool keep, Store **ret, StoreError
                 free(rs);
                 return r;
         }
-        for (unsigned i = 0; i < RAM_STRIPES; i++)
+        rs->n_stripes = n_stripes;
+        for (unsigned i = 0; i < n_stripes; i++)
                 (void)pthread_mutex_init(&rs->stripes[i], NULL); /* default ones cannot fail */
         if (keep) {
                 rs->mapped = spec->size;
