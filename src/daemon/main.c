@@ -310,12 +310,33 @@ static int daemon_open(Daemon *d)
         return open_server(d);
 }
 
+/* Who tells us to end means what systemctl stop means, also where there is no systemd to remove the
+ * directory: what was changed at runtime is gone. */
+static void forget_runtime(const char *runtime_dir)
+{
+        g_autofree char *folder = g_build_filename(runtime_dir, "targets.d", NULL);
+        g_autofree char *log = g_build_filename(runtime_dir, "changes", NULL);
+        GDir *dir = g_dir_open(folder, 0, NULL);
+        const char *name;
+
+        while (dir && (name = g_dir_read_name(dir))) {
+                g_autofree char *path = g_build_filename(folder, name, NULL);
+
+                (void)unlink(path);
+        }
+        if (dir)
+                g_dir_close(dir);
+        (void)unlink(log);
+}
+
 static void daemon_close(Daemon *d)
 {
         d->bus = bus_server_free(d->bus);
         if (d->manager && d->loop)
                 loop_timer_cancel(event_loop(d->loop), &d->status_timer);
         d->manager = manager_free(d->manager);
+        if (d->quit_task.run)
+                forget_runtime(d->options.runtime_dir);
         passed_sockets_clear(&d->passed);
         if (d->options.pid_file)
                 (void)unlink(d->options.pid_file);

@@ -698,6 +698,25 @@ def test_numbers_of_targets():
         assert tids() == [1, 2, 3, 4, 5, 6, 7, 9], tids()
 
 
+def test_what_is_stopped_forgets():
+    """As with stgt, also where no systemd removes /run/tgt; what is made to stay stays, and a crash is no stop."""
+    with tgt.scratch() as d, stgt.Ours(d) as run:
+        def shown():
+            return run.ok("--op", "show", "--mode", "target")
+        run.fragment("a.conf", f"<target {B}>\n</target>\n")
+        run.ctl("create", C)
+        run.ctl("reload")
+        run.ok("--op", "new", "--mode", "target", "--tid", 7, "-T", A)
+        run.ok("--op", "delete", "--mode", "target", "--tid", re.search(r"(\d+): " + B, shown()).group(1))
+        run.kill()
+        run.start()
+        assert A in shown() and B not in shown() and C in shown()
+        run.ctl("stop", "--force")
+        assert run.process.wait(20) == 0
+        run.start()
+        assert A not in shown() and B in shown() and C in shown()
+
+
 def test_a_second_instance_and_stopping():
     with tgt.scratch() as d, tgt.scratch() as e:
         with stgt.Ours(d) as first:
