@@ -176,7 +176,8 @@ static const Directive table[] = {
         { "block-size", IN_LUN, &type_block_size, L(block_size), .max = UINT32_MAX,
           .values = "512|4096", .help = "Bytes of a logical block." },
         { "size", IN_LUN, &type_size, L(size), .values = "BYTES|NUMBER(K|M|G|T|P)", OURS,
-          .help = "The size of a null or ram store; of any other, the part that is served." },
+          .help = "The size of a null or ram store; of any other, the part that is served. A null "
+                  "store with a path has 1T, as in stgt, unless told otherwise." },
         { "write-cache", IN_LUN, &type_bool, L(write_cache), .values = "on|off",
           .help = "Off: a write is answered when it is on stable storage." },
         { "readonly", IN_LUN, &type_bool, L(readonly), .values = "1|0",

@@ -12,6 +12,8 @@
 
 /* What holds across directives, and across targets. */
 
+#define STGT_NULL_SIZE (UINT64_C(1) << 40)
+
 /* ---- one target: LUN numbers ----------------------------------------------------------------- */
 
 #define N_LUNS (CONFIG_LUN_MAX + 1)
@@ -155,6 +157,8 @@ static bool verify_lun(TargetSpec *t, LunSpec *l, GPtrArray *problems)
                               "\"%s\": an absolute path expected", l->path);
                 good = false;
         }
+        if (STREQ(l->bs_type, "null") && l->path && l->size == 0)
+                l->size = STGT_NULL_SIZE; /* a path is what stgt's files have there */
         if (lun_spec_needs_size(l) && l->size == 0) {
                 problem_error(problems, l->at, t->name, "size",
                               "bs-type %s needs it, such as size 1G", l->bs_type);

@@ -319,10 +319,16 @@ static void test_stores_without_path(void)
                                          "  bs-type null\n"
                                          "  size 64M\n"
                                          " </backing-store>\n"
+                                         "</target>\n"
+                                         "<target " B ">\n"
+                                         " bs-type null\n"
+                                         " backing-store /dev/null\n"
                                          "</target>\n");
 
         assert_messages(&l, "");
         assert_luns(&l, A, "1=label 5= 6=");
+        g_assert_cmpuint(lun(&l, A, 1)->size, ==, 64 * MIB);
+        g_assert_cmpuint(lun(&l, B, 1)->size, ==, UINT64_C(1) << 40); /* as stgt has it */
         g_assert_cmpuint(lun(&l, A, 5)->size, ==, UINT64_C(1) << 40);
         g_assert_cmpstr(lun(&l, A, 6)->bs_type, ==, "ram");
 }
