@@ -49,6 +49,34 @@ def test_a_drive():
             assert p.returncode == 1 and "or removable 1, for a drive without a medium" in p.stdout, p.stdout
 
 
+def test_a_medium_that_is_not_to_be_had():
+    """The change is refused, and the drive has what it had."""
+    with tgt.scratch() as dir_:
+        paths = [tgt.sparse(os.path.join(dir_, f"{n}.img"), 1 << 20) for n in (1, 2)]
+        text = "".join(f"<backing-store {p}>\nlun {i}\nremovable 1\n</backing-store>\n" for i, p in enumerate(paths, 1))
+        with tgt.Daemon(dir_, {"a.conf": f"<target {A}>\n{text}</target>\n"}) as d:
+            def unit(lun):
+                return json.loads(ctl(d, "--json=short", "show", f"{A}/{lun}").stdout)
+            before = unit(1)
+            generation = json.loads(ctl(d, "--json=short", "show").stdout)["Generation"]
+            for path, words in (("/nonexistent", "No such file"),
+                                (paths[1], "it has to be configured alike"), ("x", "No such file")):
+                p = ctl(d, "set-lun", "--runtime", A, 1, "path", path, check=False)
+                assert p.returncode != 0 and words in p.stdout, (path, p.stdout)
+                assert unit(1) == before and unit(2)["State"] == "ready"
+            assert json.loads(ctl(d, "--json=short", "show").stdout)["Generation"] == generation
+            # out of the one drive, into the other
+            second = unit(2)
+            ctl(d, "set-lun", "--runtime", A, 2, "path", "NONE")
+            ctl(d, "set-lun", "--runtime", A, 1, "path", paths[1])
+            ctl(d, "set-lun", "--runtime", A, 2, "path", paths[0])
+            assert (unit(1)["Path"], unit(2)["Path"]) == (paths[1], paths[0])
+            assert (unit(1)["Uuid"], unit(2)["Uuid"]) == (before["Uuid"], second["Uuid"])
+            assert (unit(1)["Naa"], unit(2)["Naa"]) == (before["Naa"], second["Naa"])
+            assert unit(1)["State"] == unit(2)["State"] == "ready"
+            assert len(json.loads(ctl(d, "--json=short", "list", "luns").stdout)) == 2
+
+
 def test_long_identities():
     """As long as the standard lets them be."""
     with tgt.scratch() as dir_:
