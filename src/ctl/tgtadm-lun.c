@@ -318,21 +318,24 @@ static int take_offline(Adm *a, const char *target_path)
                           NULL);
 }
 
+/* May the medium go? As with stgt not while an initiator prevents it. */
+static int check_removal(Adm *a, const json_t *unit, bool other_path)
+{
+        if (!json_is_true(json_object_get(unit, "Online")) ||
+            !json_is_true(json_object_get(unit, "RemovalPrevented")))
+                return ADM_OK;
+        return adm_fail(a, other_path ? "invalid request" : "this device has Prevent Removal set",
+                        "an initiator has the medium in use, and locked in the drive");
+}
+
 /* As with stgt, another path takes a unit that is offline, if need be because that stands before
  * it, and brings it online. */
-static int load_medium(Adm *a, const char *target_path)
+static int load_medium(Adm *a, const char *target_path, const json_t *unit)
 {
         Setting *path = find_setting(a, "path"), *online = find_setting(a, "online");
         bool offline = online && STREQ(online->value, "0");
-        _cleanup_json_ json_t *target = NULL;
-        const json_t *unit;
-        int r, code = model_target(a->ctl, target_path, &target);
+        int r;
 
-        if (code != EXIT_CODE_OK)
-                return adm_failed(a, code);
-        unit = adm_find_unit(target, a->lun);
-        if (!unit)
-                return adm_fail(a, "can't find the logical unit", NULL);
         if (*json_text(unit, "Path") && json_is_true(json_object_get(unit, "Online"))) {
                 if (!offline)
                         return adm_fail(a, "invalid request",
@@ -350,12 +353,31 @@ static int load_medium(Adm *a, const char *target_path)
         return ADM_OK;
 }
 
+/* What is done to the medium depends on what the unit is doing. */
+static int prepare_medium(Adm *a, const char *target_path)
+{
+        bool offline = has_setting(a, "online", "0"), other_path = has_setting(a, "path", NULL);
+        _cleanup_json_ json_t *target = NULL;
+        const json_t *unit;
+        int r, code;
+
+        if (!offline && !other_path)
+                return ADM_OK;
+        code = model_target(a->ctl, target_path, &target);
+        if (code != EXIT_CODE_OK)
+                return adm_failed(a, code);
+        unit = adm_find_unit(target, a->lun);
+        if (!unit)
+                return adm_fail(a, "can't find the logical unit", NULL);
+        r = offline ? check_removal(a, unit, other_path) : ADM_OK;
+        return r == ADM_OK && other_path ? load_medium(a, target_path, unit) : r;
+}
+
 int adm_lun_update(Adm *a)
 {
         g_autofree char *path = NULL, *name = NULL;
         sd_bus_message *m = NULL;
         int r = adm_target(a, &name, &path);
-        bool medium;
 
         if (r == ADM_OK)
                 r = lun_number(a);
@@ -365,15 +387,15 @@ int adm_lun_update(Adm *a)
         r = adm_read_params(a, adm_value(a, 'P'));
         if (r == ADM_OK)
                 r = keep_pages(a, name);
-        medium = has_setting(a, "path", NULL);
-        if (r == ADM_OK && medium)
-                r = load_medium(a, path);
+        if (r == ADM_OK)
+                r = prepare_medium(a, path);
         if (r == ADM_OK)
                 r = begin_set(a, path, &m);
         if (r != ADM_OK)
                 return r;
         /* a medium that cannot be read is refused */
-        return adm_change(a, m, change_append_settings(a->ctl, m), !medium, NULL);
+        return adm_change(a, m, change_append_settings(a->ctl, m), !has_setting(a, "path", NULL),
+                          NULL);
 }
 
 int adm_lun_show(Adm *a)

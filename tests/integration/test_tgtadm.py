@@ -447,6 +447,20 @@ def test_a_drive_without_a_medium():
         run("--op", "show", "--mode", "target")
         run("--op", "delete", "--mode", "lu", "--tid", 1, "--lun", 2)
         run("--op", "show", "--mode", "target")
+        # locked by an initiator
+        run("--op", "bind", "--mode", "target", "--tid", 1, "-I", "ALL")
+        with contextlib.closing(raw(run.theirs.port)) as one, contextlib.closing(raw(run.ours.port)) as two:
+            for i in one, two:
+                assert i.response(i.command(bytes([0x1e, 0, 0, 0, 1, 0])))[0] == 0
+            update = ("--op", "update", *drive, "-P")
+            assert "Prevent Removal" in run.fails(*update, "online=0").err
+            run.fails(*update, "online=0,path=" + paths[0])
+            for r in run.theirs, run.ours:
+                shown = r.run("--op", "show", "--mode", "target").out
+                assert "            Prevent removal: Yes\n" in shown.split("LUN: 1")[1].split("LUN: ")[0], shown
+            for i in one, two:
+                assert i.response(i.command(bytes([0x1e, 0, 0, 0, 0, 0])))[0] == 0
+            run(*update, "online=0")
 
 
 def inquiry(initiator, lun, page=None):

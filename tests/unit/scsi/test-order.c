@@ -298,6 +298,45 @@ static void test_remap(void)
         teardown(&f);
 }
 
+/* A drive under its number, with another medium: told as that, and only to who has it. */
+static void test_remap_drive(void)
+{
+        LuConfig config = default_config;
+        LogicalUnit *units[3];
+        LunMap *maps[3];
+        uint16_t found[4];
+        Fixture f;
+
+        setup(&f);
+        config.removable = true;
+        for (uint8_t i = 0; i < 3; i++) {
+                config.identity.uuid[0] = i < 2 ? 1 : 2; /* the third is another drive */
+                units[i] = unit_new(&f.w, i == 0 ? NULL : f.store, &config);
+                g_assert_cmpint(
+                        lun_map_new((LunMapEntry[]){ { 1, f.lu }, { 5, units[i] } }, 2, &maps[i]),
+                        ==, 0);
+        }
+        nexus_remap(f.a, maps[0]);
+        clear_attention(f.a, 1);
+        clear_attention(f.a, 5);
+        nexus_remap(f.a, maps[1]);
+        g_assert_cmpuint(attentions(f.a, 5, found, 4), ==, 2);
+        g_assert_cmphex(found[0], ==, 0x2900);
+        g_assert_cmphex(found[1], ==, 0x2800);
+        g_assert_cmphex(clear_attention(f.a, 1), ==, 0);
+        nexus_remap(f.a, maps[2]);
+        g_assert_cmphex(clear_attention(f.a, 1), ==, 0x3f0e);
+        g_assert_cmpuint(attentions(f.a, 5, found, 4), ==, 2);
+        g_assert_cmphex(found[0], ==, 0x2900);
+        g_assert_cmphex(found[1], ==, 0x3f0e);
+        nexus_remap(f.a, f.map);
+        for (int i = 0; i < 3; i++) {
+                lun_map_unref(maps[i]);
+                lu_unref(units[i]);
+        }
+        teardown(&f);
+}
+
 int main(int argc, char *argv[])
 {
         g_test_init(&argc, &argv, NULL);
@@ -309,5 +348,6 @@ int main(int argc, char *argv[])
         g_test_add_func("/scsi/order/reserve", test_reserve);
         g_test_add_func("/scsi/order/attentions", test_attentions);
         g_test_add_func("/scsi/order/remap", test_remap);
+        g_test_add_func("/scsi/order/remap-drive", test_remap_drive);
         return g_test_run();
 }
