@@ -63,6 +63,7 @@ typedef struct LuLimits {
         uint64_t max_write_same;
         bool unmap;        /* LBPU, LBPWS, LBPWS10 */
         bool unmap_zeroes; /* LBPRZ */
+        bool extents;      /* GET LBA STATUS */
 } LuLimits;
 
 /* What is done to the whole medium, or was (operation.c). */
@@ -221,7 +222,7 @@ struct LogicalUnit {
         unsigned operation_kind; /* LuOperationKind */
         bool operation_failed;
         uint64_t operation_done, operation_total;
-        bool unmap; /* atomic; decides what commands there are */
+        bool unmap, extents; /* atomics; they decide what commands there are */
 };
 
 /* mode.c: lu->pages from config; -EINVAL, -ENOMEM. */

@@ -41,6 +41,7 @@ void lu_limits(const LogicalUnit *lu, const StoreCaps *caps, LuLimits *ret)
                 return;
         ret->unmap = true;
         ret->unmap_zeroes = caps->discard_zeroes;
+        ret->extents = caps->extents;
         ret->max_unmap_blocks = UNMAP_BLOCKS_MAX;
         ret->max_unmap_descriptors = UNMAP_DESCRIPTORS_MAX;
         ret->unmap_granularity = MAX(1u, caps->discard_granularity / bs);
@@ -61,6 +62,7 @@ void lu_look_at_store(LogicalUnit *lu, LuState *state)
         /* without a store the last known size and limits stand */
         __atomic_store_n(&lu->size, state->blocks << lu->block_shift, __ATOMIC_RELAXED);
         __atomic_store_n(&lu->unmap, state->limits.unmap, __ATOMIC_RELAXED);
+        __atomic_store_n(&lu->extents, state->limits.extents, __ATOMIC_RELAXED);
 }
 
 bool lu_identity_equal(const LuIdentity *a, const LuIdentity *b)

@@ -121,6 +121,7 @@ uint64_t sbc_prefetch_blocks(const Task *task); /* of its range that are read */
 Run sbc_read_capacity10(Task *task, int r);
 Run sbc_read_capacity16(Task *task, int r);
 Run sbc_start_stop(Task *task, int r);
+Run sbc_get_lba_status(Task *task, int r); /* sbc-status.c */
 /* sbc-format.c, sbc-sanitize.c */
 Run sbc_format_unit(Task *task, int r);
 Run sbc_sanitize_overwrite(Task *task, int r);
@@ -132,3 +133,4 @@ uint64_t sbc_blocks_out(const Task *task);
 uint64_t sbc_verify_out(const Task *task);
 uint64_t sbc_write_same_out(const Task *task);
 bool sbc_has_unmap(const LuSlot *slot);
+bool sbc_has_extents(const LuSlot *slot);

@@ -458,6 +458,7 @@ static const StoreOps aio_ops = {
         .submit = aio_submit,
         .cancel = aio_cancel,
         .refresh = file_refresh,
+        .extent = file_extent,
         .free = file_free,
 };
 

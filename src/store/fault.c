@@ -604,6 +604,18 @@ static void fault_free(Store *s)
         free(fs);
 }
 
+/* What is in the cache is nowhere else yet, so that nobody can say. */
+static int fault_extent(Store *s, uint64_t offset, bool *ret_mapped, uint64_t *ret_length)
+{
+        FaultStore *fs = (FaultStore *)s;
+        bool cached;
+
+        pthread_mutex_lock(&fs->mutex);
+        cached = fs->cache != NULL;
+        pthread_mutex_unlock(&fs->mutex);
+        return cached ? 0 : store_extent(fs->inner, offset, ret_mapped, ret_length);
+}
+
 static const StoreOps fault_ops = {
         .attach = fault_attach,
         .detach = fault_detach,
@@ -611,6 +623,7 @@ static const StoreOps fault_ops = {
         .cancel = fault_cancel,
         .refresh = fault_refresh,
         .configure = fault_configure,
+        .extent = fault_extent,
         .free = fault_free,
 };
 

@@ -150,6 +150,7 @@ static void describe_file(FileStore *fs, const struct stat *st)
         if (!caps->readonly && can_punch(fs->fd, caps->size))
                 caps->discard_granularity = block;
         caps->discard_zeroes = caps->discard_granularity > 0;
+        caps->extents = true;
         fs->no_punch = caps->discard_granularity == 0;
         caps->zero = !fs->memory;
         fs->no_zero_range = fs->memory;
@@ -530,5 +531,24 @@ int file_refresh(Store *s, const StoreSpec *spec, StoreError *reterr)
                         store_set_readonly(s, true);
         } else if (store_is_readonly(s) && !spec->readonly)
                 try_writing(fs, spec, &st);
+        return 0;
+}
+
+int file_extent(Store *s, uint64_t offset, bool *ret_mapped, uint64_t *ret_length)
+{
+        const FileStore *fs = (const FileStore *)s;
+        off_t next;
+
+        if (fs->block_device)
+                return 0; /* no device tells */
+        next = lseek(fs->fd, (off_t)offset, SEEK_DATA);
+        *ret_mapped = next == (off_t)offset;
+        if (*ret_mapped)
+                next = lseek(fs->fd, (off_t)offset, SEEK_HOLE);
+        if (next < 0 && errno == ENXIO)
+                return 0; /* a hole up to the end */
+        if (next < 0)
+                return -errno;
+        *ret_length = (uint64_t)next - offset;
         return 0;
 }

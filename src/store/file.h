@@ -41,6 +41,7 @@ void file_free(Store *s);
 /* Has a file of size that is in memory mapped, if it can be. replaced: it is another file. */
 void file_map(FileStore *fs, uint64_t size, bool replaced);
 void file_unmap(FileStore *fs);
+int file_extent(Store *s, uint64_t offset, bool *ret_mapped, uint64_t *ret_length);
 bool file_lend(Store *s, uint64_t offset, uint64_t length, StoreLoan *ret);
 
 /* Does all of io but the first transferred bytes, and returns its result. */

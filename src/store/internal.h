@@ -37,6 +37,8 @@ typedef struct StoreOps {
         /* Blocks. Updates caps.size and caps.readonly through store_set_size(), ..._readonly(). */
         int (*refresh)(Store *s, const StoreSpec *spec, StoreError *reterr);
         int (*configure)(Store *s, const char *options, StoreError *reterr); /* NULL: no options */
+        /* store_extent() of an offset that is there; NULL: all of it takes room. Blocks. */
+        int (*extent)(Store *s, uint64_t offset, bool *ret_mapped, uint64_t *ret_length);
         void (*free)(Store *s); /* closes and frees what the type added, and s */
 } StoreOps;
 

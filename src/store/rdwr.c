@@ -167,6 +167,7 @@ static const StoreOps rdwr_ops = {
         .cancel = file_cancel,
         .lend = file_lend,
         .refresh = file_refresh,
+        .extent = file_extent,
         .free = file_free,
 };
 

@@ -403,3 +403,22 @@ StoreChannel *store_detach(StoreChannel *ch)
         store_unref(s);
         return NULL;
 }
+
+int store_extent(Store *s, uint64_t offset, bool *ret_mapped, uint64_t *ret_length)
+{
+        uint64_t size = store_size(s);
+        int r;
+
+        if (store_is_gone(s))
+                return -ENODEV;
+        if (offset >= size)
+                return -ERANGE;
+        *ret_mapped = true;
+        *ret_length = size - offset;
+        if (!s->ops->extent)
+                return 0;
+        r = s->ops->extent(s, offset, ret_mapped, ret_length);
+        if (r >= 0) /* it may have grown, or shrunk, meanwhile */
+                *ret_length = MAX(MIN(*ret_length, size - offset), UINT64_C(1));
+        return r;
+}

@@ -74,6 +74,7 @@ typedef struct StoreCaps {
         bool zero;           /* STORE_ZERO without writing every byte */
         bool rotational;
         bool volatile_cache; /* a flush does something */
+        bool extents;        /* store_extent() knows */
         /* Negative: writes go through threads, since io_uring cannot be used. -EOPNOTSUPP: the
          * kernel is too old for it; -EPERM, -ENOSYS and others: it refuses, or a sandbox does. */
         int ring_error;
@@ -145,6 +146,10 @@ StoreCaps store_caps(const Store *s);
 int store_refresh(Store *s, const StoreSpec *spec, StoreError *reterr);
 /* Blocks briefly. Changes a running store's options ("key=value;..."): fault injection. */
 int store_configure(Store *s, const char *options, StoreError *reterr);
+/* Blocks. Does what stands at offset take room, and up to where is that so? *ret_length is at least
+ * 1 and goes to the end of the store at most. Of a type that cannot tell all does. -ERANGE,
+ * -ENODEV, or what a system call said. */
+int store_extent(Store *s, uint64_t offset, bool *ret_mapped, uint64_t *ret_length);
 /* Requests submitted and not completed, on all channels: ghosts keep a store busy. */
 unsigned store_busy(const Store *s);
 /* Waits until every store is closed, at most ns. false: some are open all the same, and may have

@@ -8,13 +8,18 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tgt  # noqa: E402
 
-# iscsi-test-cu 1.19 itself is at fault: it asserts before its callback has run.
-TOOL_FAULTS = {"ALL.iSCSITMF.LUNResetSimpleAsync"}
+# iscsi-test-cu 1.19 itself is at fault.
+TOOL_FAULTS = {
+    "ALL.iSCSITMF.LUNResetSimpleAsync",  # asserts before its callback has run
+    # with several logical blocks per physical one, asks for the block after the first and expects to
+    # be told of the one after the last
+    "ALL.GetLBAStatus.UnmapSingle",
+}
 
 # Suites of commands that this build does not have: the tool skips them when the target says so.
 # A test outside of these that is skipped fails here.
 NOT_IMPLEMENTED = {
-    "CompareAndWrite", "ExtendedCopy", "GetLBAStatus", "OrWrite", "PrinReadKeys",
+    "CompareAndWrite", "ExtendedCopy", "OrWrite", "PrinReadKeys",
     "PrinReportCapabilities", "PrinServiceactionRange", "ProutClear", "ProutPreempt",
     "ProutRegister", "ProutReserve", "ReadDefectData10", "ReadDefectData12", "ReceiveCopyResults",
     "WriteAtomic16",
@@ -41,7 +46,6 @@ SKIPS = {
     "ALL.PreventAllow.LUNReset": "needs removable media",
     "ALL.PreventAllow.2ITNexuses": "needs removable media",
     "ALL.ReadOnly.ReadOnlySBC": "needs a write-protected unit",
-    "ALL.Sanitize.BlockErase": "asks for GET LBA STATUS at the end, after it has looked at the data",
     "ALL.Sanitize.CryptoErase": "there are no keys to forget",
     "ALL.Sanitize.Readonly": "the part about CRYPTOGRAPHIC ERASE",
     "ALL.Sanitize.Reservations": "the part about CRYPTOGRAPHIC ERASE",
@@ -80,11 +84,20 @@ def run_all(url, url2, allow_skip, suites=None, least=100):
     assert passed > least, f"only {passed} tests ran"
 
 
+# Only file systems tell what takes room.
+MEMORY_SKIPS = {
+    "ALL.GetLBAStatus.Simple": "has no GET LBA STATUS",
+    "ALL.GetLBAStatus.BeyondEol": "has no GET LBA STATUS",
+    "ALL.NoMedia.NoMediaSBC": "asks for GET LBA STATUS",
+    "ALL.Sanitize.BlockErase": "asks for GET LBA STATUS at the end, after it has looked at the data",
+}
+
+
 def allowed(test):
     return test.split(".")[1] in NOT_IMPLEMENTED or test in SKIPS
 
 
-def on_store(bs_type, path, extra="thin-provisioning yes"):
+def on_store(bs_type, path, extra="thin-provisioning yes", skips=()):
     with tgt.scratch(disk=bs_type == "aio") as d:
         if path:
             path = tgt.sparse(os.path.join(d, "disk.img"), 1 << 30)
@@ -93,7 +106,7 @@ def on_store(bs_type, path, extra="thin-provisioning yes"):
                     + ("" if path else "    size 256M\n")
                     + "  </backing-store>\n  initiator-address ALL\n</target>\n")
         with tgt.Daemon(d, {"t.conf": fragment}) as daemon:
-            run_all(daemon.url(), daemon.url(), allowed)
+            run_all(daemon.url(), daemon.url(), lambda test: allowed(test) or test in skips)
 
 
 # The tool asks, and is told that there is none.
@@ -118,7 +131,7 @@ def test_aio():
 
 
 def test_ram():
-    on_store("ram", False)
+    on_store("ram", False, skips=MEMORY_SKIPS)
 
 
 tgt.main()

@@ -49,6 +49,7 @@ Store *fake_store_new(Sim *sim, uint64_t size, StoreCaps caps)
         s->data = calloc(1, size);
         s->max_delay = 50 * NSEC_PER_USEC;
         list_init(&s->held);
+        s->lane.max = 4;
         n_stores++;
         return s;
 }
@@ -263,6 +264,32 @@ StoreCaps store_caps(const Store *s)
 unsigned store_busy(const Store *s)
 {
         return s->busy;
+}
+
+#define FAKE_PAGE 4096
+
+static bool page_is_zero(const Store *s, uint64_t at)
+{
+        for (uint64_t i = at; i < min_u64(at + FAKE_PAGE, s->caps.size); i++)
+                if (s->data[i])
+                        return false;
+        return true;
+}
+
+/* Pages of zeros take no room. */
+int store_extent(Store *s, uint64_t offset, bool *ret_mapped, uint64_t *ret_length)
+{
+        uint64_t page = offset / FAKE_PAGE * FAKE_PAGE, at = page;
+
+        if (s->fail_ops & (1u << STORE_READ))
+                return s->fail_error;
+        if (offset >= s->caps.size)
+                return -ERANGE;
+        *ret_mapped = !page_is_zero(s, page);
+        while (at < s->caps.size && page_is_zero(s, at) != *ret_mapped)
+                at += FAKE_PAGE;
+        *ret_length = min_u64(at, s->caps.size) - offset;
+        return 0;
 }
 
 LoopLane *store_lane(Store *s)

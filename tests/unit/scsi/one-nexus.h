@@ -18,7 +18,8 @@ typedef struct Fixture {
 static const StoreCaps thin_caps = { .block_size = 512,
                                      .physical_size = 4096,
                                      .discard_granularity = 4096,
-                                     .discard_zeroes = true };
+                                     .discard_zeroes = true,
+                                     .extents = true };
 
 static inline void setup(Fixture *f, const LuConfig *config)
 {

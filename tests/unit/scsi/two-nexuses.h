@@ -19,7 +19,8 @@ typedef struct Fixture {
 static const StoreCaps caps = { .block_size = 512,
                                 .physical_size = 4096,
                                 .discard_granularity = 4096,
-                                .discard_zeroes = true };
+                                .discard_zeroes = true,
+                                .extents = true };
 
 static inline void setup_config(Fixture *f, const LuConfig *config)
 {

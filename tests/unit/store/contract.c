@@ -339,6 +339,41 @@ static void test_zap(const Kind *kind)
         }
 }
 
+/* What is said to take no room reads as zeros; what was written does; and no byte is left out. */
+static void test_extents(const Kind *kind)
+{
+        g_autofree uint8_t *data = g_malloc(MIB), *zeros = g_malloc0(MIB);
+        uint64_t at = 0, length, unmapped = 0;
+        StoreCaps caps;
+        bool mapped;
+        Bed b;
+
+        bed_open(&b, kind, SIZE, 1, 21);
+        caps = store_caps(b.store);
+        fill(data, MIB, 0, 5);
+        g_assert_cmpint(run(&b, STORE_WRITE, 0, 0, data, MIB), ==, 0);
+        g_assert_cmpint(run(&b, STORE_ZERO, STORE_UNMAP_OK, 256 * KIB, NULL, 256 * KIB), ==, 0);
+        g_assert_cmpint(store_extent(b.store, 0, &mapped, &length), ==, 0);
+        g_assert_true(mapped);
+        while (at < caps.size) {
+                g_assert_cmpint(store_extent(b.store, at, &mapped, &length), ==, 0);
+                g_assert_cmpuint(length, >, 0);
+                g_assert_cmpuint(length, <=, caps.size - at);
+                if (!mapped && at < MIB) {
+                        uint64_t n = MIN(length, MIB - at);
+
+                        g_assert_cmpint(run(&b, STORE_READ, 0, at, data, n), ==, 0);
+                        assert_same(data, zeros, n);
+                }
+                unmapped += mapped ? 0 : length;
+                at += length;
+        }
+        g_assert_cmpuint(at, ==, caps.size);
+        g_assert_true(caps.extents || unmapped == 0); /* who cannot tell does not */
+        g_assert_cmpint(store_extent(b.store, caps.size, &mapped, &length), ==, -ERANGE);
+        bed_close(&b);
+}
+
 /* Lengths that do not fit 32 bits, on something sparse. */
 static void test_huge(const Kind *kind)
 {
@@ -387,6 +422,7 @@ static const struct {
         { "references", test_references },
         { "busy", test_busy },
         { "zap", test_zap },
+        { "extents", test_extents },
         { "huge", test_huge },
 };
 
