@@ -8,8 +8,8 @@
  * a mark per unit (operation-mark.h), what the journal and the bus are told, and how a client asks
  * for one. */
 
-#define TELL_NS (500 * NSEC_PER_MSEC)
-#define STOP_NS (2 * NSEC_PER_SEC)
+#define TELL_NS NSEC_PER_SEC
+#define STOP_NS NSEC_PER_SEC
 #define MARKS_AT_ONCE 4
 
 static Unit *unit_of(Manager *m, const LogicalUnit *lu, char ret_uuid[37])
@@ -139,13 +139,22 @@ static void tell(LoopTimer *timer)
 {
         Manager *m = CONTAINER_OF(timer, Manager, operation_tell);
         GHashTableIter iter;
-        gpointer uuid, mark;
+        gpointer uuid, value;
 
         g_hash_table_iter_init(&iter, m->operations);
-        while (g_hash_table_iter_next(&iter, &uuid, &mark))
-                if (!((const OperationMark *)mark)->what.failed &&
-                    g_hash_table_contains(m->units, uuid))
-                        OBSERVE(m, unit_progress, uuid);
+        while (g_hash_table_iter_next(&iter, &uuid, &value)) {
+                const Unit *u = g_hash_table_lookup(m->units, uuid);
+                OperationMark *mark = value;
+                LuOperationInfo info;
+
+                if (mark->what.failed || !u || !u->lu)
+                        continue;
+                lu_operation(u->lu, &info);
+                if (info.done == mark->told)
+                        continue;
+                mark->told = info.done;
+                OBSERVE(m, unit_progress, uuid);
+        }
         tell_later(m);
 }
 

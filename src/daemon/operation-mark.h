@@ -15,6 +15,7 @@
 typedef struct OperationMark {
         uint64_t started_usec; /* CLOCK_REALTIME */
         LuOperation what;
+        uint64_t told; /* bytes done when the bus was told last; not in the file */
 } OperationMark;
 
 /* Newly allocated. boot: which boot of the machine this is. */
