@@ -53,13 +53,63 @@ static void check_file_of(Doctor *d, GHashTable *seen, const AccountSpec *a)
                     st.st_mode & S_IROTH ? "everybody" : "its group");
 }
 
+/* Do the files of tgtd.service, as systemctl cat has them, pass a credential of this name? */
+static bool is_passed(const char *files, const char *name)
+{
+        static const char *const settings[] = { "LoadCredential=", "LoadCredentialEncrypted=",
+                                                "SetCredential=", "SetCredentialEncrypted=" };
+        g_auto(GStrv) lines = g_strsplit(files, "\n", -1);
+        size_t n = strlen(name);
+
+        for (char **l = lines; *l; l++)
+                for (size_t i = 0; i < ELEMENTSOF(settings); i++) {
+                        const char *value = g_strchug(*l) + strlen(settings[i]);
+
+                        if (g_str_has_prefix(*l, settings[i]) && strncmp(value, name, n) == 0 &&
+                            (value[n] == ':' || value[n] == '\0'))
+                                return true;
+                }
+        return false;
+}
+
+static void check_credential(Doctor *d, GHashTable *seen, const AccountSpec *a)
+{
+        g_autofree char *fix = NULL, *files = NULL;
+
+        if (!a->credential || !g_hash_table_add(seen, (gpointer)g_intern_string(a->credential)))
+                return;
+        files = doctor_ask(d, "systemctl", "cat", "--no-pager", "tgtd.service", NULL);
+        if (!files) {
+                doctor_find(d, FINDING_UNKNOWN, NULL,
+                            "systemd does not say whether tgtd.service has the credential %s",
+                            a->credential);
+                return;
+        }
+        if (is_passed(files, a->credential))
+                return;
+        fix = g_strdup_printf("systemctl edit tgtd.service: below [Service], "
+                              "LoadCredential=%s:FILE; systemctl restart tgtd.service",
+                              a->credential);
+        doctor_find(
+                d, FINDING_PROBLEM, fix,
+                "tgtd.service has no credential %s, of which the secret of %s is: what needs it is "
+                "not served",
+                a->credential, a->user);
+}
+
+static void check_account(Doctor *d, GHashTable *seen, const AccountSpec *a)
+{
+        check_file_of(d, seen, a);
+        check_credential(d, seen, a);
+}
+
 static void check_accounts(Doctor *d, GHashTable *seen, const GPtrArray *incoming,
                            const AccountSpec *outgoing)
 {
         if (outgoing)
-                check_file_of(d, seen, outgoing);
+                check_account(d, seen, outgoing);
         for (guint i = 0; i < incoming->len; i++)
-                check_file_of(d, seen, g_ptr_array_index(incoming, i));
+                check_account(d, seen, g_ptr_array_index(incoming, i));
 }
 
 void check_secrets(Doctor *d)

@@ -33,7 +33,10 @@ static const Check table[] = {
           "Whether backing stores are mounted, swapped to, part of a multipath, RAID or "
           "LVM device, or served by LIO",
           check_use },
-        { "secrets", "Whether others can read CHAP secrets", check_secrets },
+        { "secrets",
+          "Whether others can read CHAP secrets, and tgtd.service gets the credentials that have "
+          "them",
+          check_secrets },
         { "state",
           "Whether the state directory can be written, and the room on its disk and on "
           "those of sparse files",

@@ -627,6 +627,15 @@ tgtctl doctor > /tmp/well
 not grep -E '^(problem|warning|unknown) +[^ c]' /tmp/well   # the clock is nobody's here
 iscsi-ls iscsi://127.0.0.1 > /dev/null
 expect 'systemd has port 3260 for tgtd' tgtctl doctor
+# a credential that nobody passes
+printf '<target iqn.2026-01.org.example:c>\nincominguser u credential chap.u\n</target>\n' > /etc/tgt/targets.d/c.conf
+look
+find_ '^problem +secrets +tgtd.service has no credential chap.u'
+mkdir -p /etc/systemd/system/tgtd.service.d
+printf '[Service]\nSetCredential=chap.u:secretpass12\n' > /etc/systemd/system/tgtd.service.d/c.conf
+systemctl daemon-reload; look
+not grep -q 'chap.u' /tmp/look
+rm /etc/tgt/targets.d/c.conf /etc/systemd/system/tgtd.service.d/c.conf
 # a file that is not there, a unit that has failed, a portal that cannot be
 rm /srv/disk.img
 echo 'portal 127.0.0.1:3260' > /etc/tgt/targets.d/p.conf

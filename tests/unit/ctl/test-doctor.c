@@ -394,6 +394,17 @@ static void test_secrets(World *w, gconstpointer data)
         fragment(w, "<target " T1 ">\n backing-store /srv/a\n</target>\n");
         put_mode(w, "/etc/tgt/targets.d/a.conf", 0644);
         expect_well(w);
+        fragment(w, "<target " T1 ">\n backing-store /srv/a\n incominguser u credential chap.u\n"
+                    "</target>\n");
+        expect(w, "secrets", "unknown",
+               "does not say whether tgtd.service has the credential chap.u", "");
+        says(w, "systemctl cat --no-pager tgtd.service",
+             "[Service]\nLoadCredential=chap.u2:/etc/tgt/u\n#LoadCredential=chap.u:/etc/tgt/u\n");
+        expect(w, "secrets", "problem", "no credential chap.u, of which the secret of u is",
+               "LoadCredential=chap.u:FILE");
+        says(w, "systemctl cat --no-pager tgtd.service",
+             "[Service]\n# x\n LoadCredentialEncrypted=chap.u:/etc/tgt/u\n");
+        expect_well(w);
 }
 
 static void test_identities(World *w, gconstpointer data)
