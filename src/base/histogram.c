@@ -31,6 +31,12 @@ void times_merge(TimeHistogram *to, const TimeHistogram *from)
                 to->buckets[i] += COUNTER_READ(from, buckets[i]);
 }
 
+void latency_merge(IoLatency *to, const IoLatency *from)
+{
+        times_merge(&to->read, &from->read);
+        times_merge(&to->write, &from->write);
+}
+
 uint64_t times_count_below(const TimeHistogram *h, uint64_t end)
 {
         uint64_t n = 0;

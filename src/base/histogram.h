@@ -31,13 +31,22 @@ static inline unsigned times_bucket(uint64_t ns)
         return ((e - TIMES_FIRST - 1) << TIMES_SUB) + (unsigned)(ns >> (e - TIMES_SUB)) + 1;
 }
 
+/* For who counts one time in several histograms: bucket is times_bucket(ns). */
+static inline void times_add_to(TimeHistogram *h, unsigned bucket, uint64_t ns)
+{
+        COUNTER_ADD(h, sum, ns);
+        COUNTER_ADD(h, buckets[bucket], 1);
+}
+
 static inline void times_add(TimeHistogram *h, uint64_t ns)
 {
-        uint64_t *bucket = &h->buckets[times_bucket(ns)];
-
-        COUNTER_ADD(h, sum, ns);
-        __atomic_store_n(bucket, *bucket + 1, __ATOMIC_RELAXED);
+        times_add_to(h, times_bucket(ns), ns);
 }
+
+/* How long commands took that read or wrote. */
+typedef struct IoLatency {
+        TimeHistogram read, write;
+} IoLatency;
 
 /* Where bucket i ends: the first time that is not in it; UINT64_MAX: the last one has no end. */
 uint64_t times_end(unsigned i) _pure_;
@@ -45,6 +54,7 @@ uint64_t times_end(unsigned i) _pure_;
 int times_bucket_of_end(uint64_t end, unsigned *ret);
 /* Adds what another has, which its thread may be adding to. */
 void times_merge(TimeHistogram *to, const TimeHistogram *from);
+void latency_merge(IoLatency *to, const IoLatency *from);
 uint64_t times_count(const TimeHistogram *h) _pure_;
 /* What is below end (a value of times_end()). */
 uint64_t times_count_below(const TimeHistogram *h, uint64_t end) _pure_;

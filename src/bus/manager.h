@@ -198,8 +198,7 @@ size_t manager_n_units(const Manager *m);
 size_t manager_unit_uuids(Manager *m, const char *after, const char **ret, size_t max);
 int manager_unit(Manager *m, const char *uuid, UnitInfo *ret); /* -ENOENT */
 /* How long reads and writes took (scsi/scsi.h). -ENOENT */
-int manager_unit_latency(Manager *m, const char *uuid, TimeHistogram *ret_read,
-                         TimeHistogram *ret_write);
+int manager_unit_latency(Manager *m, const char *uuid, IoLatency *ret);
 /* How many there are, of which at most max are told. */
 size_t manager_unit_mappings(Manager *m, const char *uuid, UnitMapping *ret, size_t max);
 const char *manager_unit_of(Manager *m, const char *target, uint16_t lun); /* uuid or NULL */
@@ -244,12 +243,16 @@ typedef struct SessionInfo {
         bool discovery, header_digest, data_digest;
         uint64_t since_usec; /* CLOCK_REALTIME */
         uint64_t rx_bytes, tx_bytes, commands, responses, data_in_pdus, data_out_pdus;
+        const IoLatency *latency; /* manager_session_stats(): over all LUNs; else NULL */
 } SessionInfo;
 
 typedef void SessionsDone(const SessionInfo *sessions, size_t n, void *userdata);
 /* Sessions with id > after, ascending, at most max; target NULL: of all. done() once, later. */
 void manager_sessions(Manager *m, const char *target, uint64_t after, size_t max,
                       SessionsDone *done, void *userdata, GDestroyNotify destroy);
+/* The same with latencies, of all targets. */
+void manager_session_stats(Manager *m, uint64_t after, size_t max, SessionsDone *done,
+                           void *userdata);
 int manager_session(Manager *m, uint64_t id, SessionInfo *ret); /* -ENOENT */
 /* Ids greater than after, ascending, at most max. */
 size_t manager_session_ids(Manager *m, uint64_t after, uint64_t *ret, size_t max);
@@ -274,10 +277,14 @@ void manager_nexuses(Manager *m, uint64_t session, uint32_t lun, size_t max, Nex
 
 /* What a worker did since the daemon started. */
 typedef struct WorkerInfo {
+        unsigned index;
         uint64_t turns, sleeps, receives, sends, rx_bytes, tx_bytes, commands, errors, busy_usec;
+        const IoLatency *latency; /* of what its sessions read and wrote */
 } WorkerInfo;
 
-int manager_worker(const Manager *m, unsigned i, WorkerInfo *ret); /* -ENOENT */
+typedef void WorkersDone(int r, const WorkerInfo *rows, size_t n, void *userdata);
+/* Of all, ascending. done() once, perhaps at once. */
+void manager_workers(Manager *m, WorkersDone *done, void *userdata);
 
 typedef struct PortalInfo {
         const char *address; /* "ADDR:PORT" */

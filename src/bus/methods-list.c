@@ -31,19 +31,45 @@ int parse_page_id(Call *call, const ObjectRef *object, sd_bus_message *m, BusErr
         return r < 0 ? read_failed(r, e) : 0;
 }
 
-static int append_target(sd_bus_message *m, Manager *manager, const TargetSpec *t)
+/* ---- rows ---- */
+
+static int append_struct(sd_bus_message *m, Manager *manager, const char *members,
+                         AppendRow *append, const void *row)
 {
-        int r = sd_bus_message_open_container(m, 'r', "sousuu");
+        int r = sd_bus_message_open_container(m, 'r', members);
 
         if (r >= 0)
-                r = append_text(m, t->name);
-        if (r >= 0)
-                r = append_path(m, path_of_target(t->name));
-        if (r >= 0)
-                r = sd_bus_message_append(m, "usuu", manager_target_tid(manager, t->name),
-                                          t->online ? "online" : "offline", (uint32_t)t->luns->len,
-                                          (uint32_t)manager_n_sessions(manager, t->name));
+                r = append(m, manager, row);
         return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+void answer_rows(Call *call, const char *members, AppendRow *append, const void *rows, size_t n,
+                 size_t size)
+{
+        g_autofree char *signature = g_strdup_printf("(%s)", members);
+        sd_bus_message *reply;
+        int r;
+
+        if (!call->connection) {
+                call_free(call);
+                return;
+        }
+        reply = call_new_reply(call);
+        r = reply ? sd_bus_message_open_container(reply, 'a', signature) : -ENOMEM;
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = append_struct(reply, call->server->manager, members, append,
+                                  (const uint8_t *)rows + i * size);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        call_answer(call, reply, r);
+}
+
+void answer_no_rows(Call *call, int r)
+{
+        if (!call->connection)
+                call_free(call);
+        else
+                call_answer(call, call_new_reply(call), r);
 }
 
 /* What a page of names begins behind. */
@@ -52,21 +78,32 @@ static const char *page_begin(const Call *call)
         return call->after_text[0] ? call->after_text : NULL;
 }
 
+/* ---- targets ---- */
+
+static int append_target(sd_bus_message *m, Manager *manager, const void *row)
+{
+        const char *name = *(const char *const *)row;
+        const TargetSpec *t = g_hash_table_lookup(manager_desired(manager)->targets, name);
+        int r = append_text(m, name);
+
+        if (r >= 0)
+                r = append_path(m, path_of_target(name));
+        if (r < 0)
+                return r;
+        return sd_bus_message_append(m, "usuu", manager_target_tid(manager, name),
+                                     t->online ? "online" : "offline", (uint32_t)t->luns->len,
+                                     (uint32_t)manager_n_sessions(manager, name));
+}
+
 void run_list_targets(Call *call)
 {
-        Manager *manager = call->server->manager;
-        const Desired *d = manager_desired(manager);
         g_autofree const char **names = g_new(const char *, call->max);
-        size_t n = manager_target_names(manager, page_begin(call), names, call->max);
-        sd_bus_message *reply = call_new_reply(call);
-        int r = reply ? sd_bus_message_open_container(reply, 'a', "(sousuu)") : -ENOMEM;
+        size_t n = manager_target_names(call->server->manager, page_begin(call), names, call->max);
 
-        for (size_t i = 0; r >= 0 && i < n; i++)
-                r = append_target(reply, manager, g_hash_table_lookup(d->targets, names[i]));
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        call_answer(call, reply, r);
+        answer_rows(call, "sousuu", append_target, names, n, sizeof(names[0]));
 }
+
+/* ---- units ---- */
 
 int append_mappings(sd_bus_message *m, Manager *manager, const char *uuid)
 {
@@ -79,60 +116,46 @@ int append_mappings(sd_bus_message *m, Manager *manager, const char *uuid)
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int append_unit(sd_bus_message *m, Manager *manager, const char *uuid)
+static int append_unit(sd_bus_message *m, Manager *manager, const void *row)
 {
-        UnitInfo unit;
-        int r = manager_unit(manager, uuid, &unit);
+        const UnitInfo *u = row;
+        const char *const texts[] = { u->spec->device_type, u->spec->bs_type, u->spec->path,
+                                      u->state };
+        int r = append_text(m, u->uuid);
 
-        if (r < 0)
-                return 0; /* gone between the list and here */
-        r = sd_bus_message_open_container(m, 'r', "sosssstua(sq)");
         if (r >= 0)
-                r = append_text(m, uuid);
+                r = append_path(m, path_of_unit(u->uuid));
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(texts); i++)
+                r = append_text(m, texts[i]);
         if (r >= 0)
-                r = append_path(m, path_of_unit(uuid));
-        if (r >= 0)
-                r = append_text(m, unit.spec->device_type);
-        if (r >= 0)
-                r = append_text(m, unit.spec->bs_type);
-        if (r >= 0)
-                r = append_text(m, unit.spec->path);
-        if (r >= 0)
-                r = append_text(m, unit.state);
-        if (r >= 0)
-                r = sd_bus_message_append(m, "tu", unit.size, unit.block_size);
-        if (r >= 0)
-                r = append_mappings(m, manager, uuid);
-        return r < 0 ? r : sd_bus_message_close_container(m);
+                r = sd_bus_message_append(m, "tu", u->size, u->block_size);
+        return r < 0 ? r : append_mappings(m, manager, u->uuid);
 }
 
-void list_units(Call *call, const char *signature,
-                int (*append)(sd_bus_message *m, Manager *manager, const char *uuid))
+void answer_units(Call *call, const char *members, AppendRow *append)
 {
         Manager *manager = call->server->manager;
         g_autofree const char **uuids = g_new(const char *, call->max);
-        size_t n = manager_unit_uuids(manager, page_begin(call), uuids, call->max);
-        sd_bus_message *reply = call_new_reply(call);
-        int r = reply ? sd_bus_message_open_container(reply, 'a', signature) : -ENOMEM;
+        size_t n_uuids = manager_unit_uuids(manager, page_begin(call), uuids, call->max), n = 0;
+        g_autofree UnitInfo *units = g_new(UnitInfo, n_uuids);
 
-        for (size_t i = 0; r >= 0 && i < n; i++)
-                r = append(reply, manager, uuids[i]);
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        call_answer(call, reply, r);
+        for (size_t i = 0; i < n_uuids; i++)
+                n += manager_unit(manager, uuids[i], &units[n]) >= 0;
+        answer_rows(call, members, append, units, n, sizeof(units[0]));
 }
 
 void run_list_units(Call *call)
 {
-        list_units(call, "(sosssstua(sq))", append_unit);
+        answer_units(call, "sosssstua(sq)", append_unit);
 }
 
-static int append_session(sd_bus_message *m, const SessionInfo *s)
-{
-        int r = sd_bus_message_open_container(m, 'r', "tossst");
+/* ---- sessions ---- */
 
-        if (r >= 0)
-                r = sd_bus_message_append(m, "t", s->id);
+static int append_session(sd_bus_message *m, Manager *manager, const void *row)
+{
+        const SessionInfo *s = row;
+        int r = sd_bus_message_append(m, "t", s->id);
+
         if (r >= 0)
                 r = append_path(m, path_of_session(s->id));
         if (r >= 0)
@@ -141,33 +164,12 @@ static int append_session(sd_bus_message *m, const SessionInfo *s)
                 r = append_text(m, s->initiator);
         if (r >= 0)
                 r = append_text(m, s->peer);
-        if (r >= 0)
-                r = sd_bus_message_append(m, "t", s->since_usec);
-        return r < 0 ? r : sd_bus_message_close_container(m);
-}
-
-void answer_sessions(Call *call, const SessionInfo *sessions, size_t n, const char *signature,
-                     int (*append)(sd_bus_message *m, const SessionInfo *s))
-{
-        sd_bus_message *reply;
-        int r;
-
-        if (!call->connection) {
-                call_free(call);
-                return;
-        }
-        reply = call_new_reply(call);
-        r = reply ? sd_bus_message_open_container(reply, 'a', signature) : -ENOMEM;
-        for (size_t i = 0; r >= 0 && i < n; i++)
-                r = append(reply, &sessions[i]);
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        call_answer(call, reply, r);
+        return r < 0 ? r : sd_bus_message_append(m, "t", s->since_usec);
 }
 
 static void done_list_sessions(const SessionInfo *sessions, size_t n, void *userdata)
 {
-        answer_sessions(userdata, sessions, n, "(tossst)", append_session);
+        answer_rows(userdata, "tossst", append_session, sessions, n, sizeof(sessions[0]));
 }
 
 void run_list_sessions(Call *call)
@@ -176,31 +178,24 @@ void run_list_sessions(Call *call)
                          done_list_sessions, call, NULL);
 }
 
-static int append_portal(sd_bus_message *m, const PortalInfo *p)
+/* ---- portals ---- */
+
+static int append_portal(sd_bus_message *m, Manager *manager, const void *row)
 {
-        int r = sd_bus_message_open_container(m, 'r', "soqs");
+        const PortalInfo *p = row;
+        int r = append_text(m, p->address);
 
         if (r >= 0)
-                r = append_text(m, p->address);
-        if (r >= 0)
                 r = append_path(m, path_of_portal(p->address));
-        if (r >= 0)
-                r = sd_bus_message_append(m, "qs", p->tag, p->source);
-        return r < 0 ? r : sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_append(m, "qs", p->tag, p->source);
 }
 
 void run_list_portals(Call *call)
 {
         PortalInfo portals[PORTALS_MAX];
         size_t n = manager_portals(call->server->manager, portals, ELEMENTSOF(portals));
-        sd_bus_message *reply = call_new_reply(call);
-        int r = reply ? sd_bus_message_open_container(reply, 'a', "(soqs)") : -ENOMEM;
 
-        for (size_t i = 0; r >= 0 && i < n; i++)
-                r = append_portal(reply, &portals[i]);
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        call_answer(call, reply, r);
+        answer_rows(call, "soqs", append_portal, portals, n, sizeof(portals[0]));
 }
 
 /* ---- by name ---- */

@@ -19,26 +19,6 @@ static int append_counters(sd_bus_message *m, const Counter *counters, size_t n)
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-/* ---- units ---- */
-
-int append_unit_statistics(sd_bus_message *m, const UnitInfo *u)
-{
-        const Counter counters[] = {
-                { "reads", u->reads },
-                { "writes", u->writes },
-                { "others", u->others },
-                { "read-bytes", u->read_bytes },
-                { "write-bytes", u->write_bytes },
-                { "errors", u->errors },
-                { "in-flight", u->in_flight },
-                { "ghosts", u->ghosts },
-                { "throttled", u->throttled },
-                { "throttled-usec", u->throttled_usec },
-        };
-
-        return append_counters(m, counters, ELEMENTSOF(counters));
-}
-
 /* Where buckets end that have something, and what: most of them have nothing. */
 static int append_times(sd_bus_message *m, const char *name, const TimeHistogram *h)
 {
@@ -67,41 +47,60 @@ static int append_times(sd_bus_message *m, const char *name, const TimeHistogram
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-int append_unit_latency(sd_bus_message *m, Manager *manager, const char *uuid)
+int append_latency(sd_bus_message *m, const IoLatency *latency)
 {
-        TimeHistogram read = { 0 }, write = { 0 };
-        int r = sd_bus_message_open_container(m, 'a', "{s(tatat)}");
+        int r = sd_bus_message_open_container(m, 'a', LATENCY_ENTRY);
 
-        if (r >= 0 && manager_unit_latency(manager, uuid, &read, &write) >= 0) {
-                r = append_times(m, "read", &read);
-                if (r >= 0)
-                        r = append_times(m, "write", &write);
-        }
+        if (r >= 0 && latency)
+                r = append_times(m, "read", &latency->read);
+        if (r >= 0 && latency)
+                r = append_times(m, "write", &latency->write);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int append_unit(sd_bus_message *m, Manager *manager, const char *uuid)
-{
-        UnitInfo unit;
-        int r = manager_unit(manager, uuid, &unit);
+/* ---- units ---- */
 
-        if (r < 0)
-                return 0; /* gone between the list and here */
-        r = sd_bus_message_open_container(m, 'r', "sa(sq)a{st}a{s(tatat)}");
+int append_unit_statistics(sd_bus_message *m, const UnitInfo *u)
+{
+        const Counter counters[] = {
+                { "reads", u->reads },
+                { "writes", u->writes },
+                { "others", u->others },
+                { "read-bytes", u->read_bytes },
+                { "write-bytes", u->write_bytes },
+                { "errors", u->errors },
+                { "in-flight", u->in_flight },
+                { "ghosts", u->ghosts },
+                { "throttled", u->throttled },
+                { "throttled-usec", u->throttled_usec },
+        };
+
+        return append_counters(m, counters, ELEMENTSOF(counters));
+}
+
+int append_unit_latency(sd_bus_message *m, Manager *manager, const char *uuid)
+{
+        IoLatency latency;
+
+        return append_latency(m,
+                              manager_unit_latency(manager, uuid, &latency) < 0 ? NULL : &latency);
+}
+
+static int append_unit(sd_bus_message *m, Manager *manager, const void *row)
+{
+        const UnitInfo *u = row;
+        int r = append_text(m, u->uuid);
+
         if (r >= 0)
-                r = append_text(m, uuid);
+                r = append_mappings(m, manager, u->uuid);
         if (r >= 0)
-                r = append_mappings(m, manager, uuid);
-        if (r >= 0)
-                r = append_unit_statistics(m, &unit);
-        if (r >= 0)
-                r = append_unit_latency(m, manager, uuid);
-        return r < 0 ? r : sd_bus_message_close_container(m);
+                r = append_unit_statistics(m, u);
+        return r < 0 ? r : append_unit_latency(m, manager, u->uuid);
 }
 
 void run_list_unit_statistics(Call *call)
 {
-        list_units(call, "(sa(sq)a{st}a{s(tatat)})", append_unit);
+        answer_units(call, "sa(sq)" STATISTICS LATENCY, append_unit);
 }
 
 /* ---- sessions ---- */
@@ -117,30 +116,35 @@ int append_session_statistics(sd_bus_message *m, const SessionInfo *s)
         return append_counters(m, counters, ELEMENTSOF(counters));
 }
 
-static int append_session(sd_bus_message *m, const SessionInfo *s)
+static int append_names(sd_bus_message *m, uint64_t session, const char *target,
+                        const char *initiator)
 {
-        int r = sd_bus_message_open_container(m, 'r', "tssa{st}");
+        int r = sd_bus_message_append(m, "t", session);
 
         if (r >= 0)
-                r = sd_bus_message_append(m, "t", s->id);
-        if (r >= 0)
-                r = append_text(m, s->target);
-        if (r >= 0)
-                r = append_text(m, s->initiator);
+                r = append_text(m, target);
+        return r < 0 ? r : append_text(m, initiator);
+}
+
+static int append_session(sd_bus_message *m, Manager *manager, const void *row)
+{
+        const SessionInfo *s = row;
+        int r = append_names(m, s->id, s->target, s->initiator);
+
         if (r >= 0)
                 r = append_session_statistics(m, s);
-        return r < 0 ? r : sd_bus_message_close_container(m);
+        return r < 0 ? r : append_latency(m, s->latency);
 }
 
 static void done_sessions(const SessionInfo *sessions, size_t n, void *userdata)
 {
-        answer_sessions(userdata, sessions, n, "(tssa{st})", append_session);
+        answer_rows(userdata, "tss" STATISTICS LATENCY, append_session, sessions, n,
+                    sizeof(sessions[0]));
 }
 
 void run_list_session_statistics(Call *call)
 {
-        manager_sessions(call->server->manager, NULL, call->after, call->max, done_sessions, call,
-                         NULL);
+        manager_session_stats(call->server->manager, call->after, call->max, done_sessions, call);
 }
 
 /* ---- what sessions did at LUNs ---- */
@@ -153,8 +157,9 @@ int parse_page_nexus(Call *call, const ObjectRef *object, sd_bus_message *m, Bus
         return r < 0 ? read_failed(r, e) : 0;
 }
 
-static int append_nexus(sd_bus_message *m, const NexusInfo *x)
+static int append_nexus(sd_bus_message *m, Manager *manager, const void *row)
 {
+        const NexusInfo *x = row;
         const Counter counters[] = {
                 { "reads", x->reads },
                 { "writes", x->writes },
@@ -168,38 +173,19 @@ static int append_nexus(sd_bus_message *m, const NexusInfo *x)
                 { "read-bytes-submitted", x->read_bytes_submitted },
                 { "write-bytes-submitted", x->write_bytes_submitted },
         };
-        int r = sd_bus_message_open_container(m, 'r', "tssqa{st}");
+        int r = append_names(m, x->session, x->target, x->initiator);
 
-        if (r >= 0)
-                r = sd_bus_message_append(m, "t", x->session);
-        if (r >= 0)
-                r = append_text(m, x->target);
-        if (r >= 0)
-                r = append_text(m, x->initiator);
         if (r >= 0)
                 r = sd_bus_message_append(m, "q", x->lun);
-        if (r >= 0)
-                r = append_counters(m, counters, ELEMENTSOF(counters));
-        return r < 0 ? r : sd_bus_message_close_container(m);
+        return r < 0 ? r : append_counters(m, counters, ELEMENTSOF(counters));
 }
 
-static void done_nexuses(int result, const NexusInfo *rows, size_t n, void *userdata)
+static void done_nexuses(int r, const NexusInfo *rows, size_t n, void *userdata)
 {
-        Call *call = userdata;
-        sd_bus_message *reply;
-        int r;
-
-        if (!call->connection) {
-                call_free(call);
-                return;
-        }
-        reply = result < 0 ? NULL : call_new_reply(call);
-        r = reply ? sd_bus_message_open_container(reply, 'a', "(tssqa{st})") : -ENOMEM;
-        for (size_t i = 0; r >= 0 && i < n; i++)
-                r = append_nexus(reply, &rows[i]);
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        call_answer(call, reply, r);
+        if (r < 0)
+                answer_no_rows(userdata, r);
+        else
+                answer_rows(userdata, "tssq" STATISTICS, append_nexus, rows, n, sizeof(rows[0]));
 }
 
 void run_list_nexus_statistics(Call *call)
@@ -210,8 +196,9 @@ void run_list_nexus_statistics(Call *call)
 
 /* ---- workers ---- */
 
-static int append_worker(sd_bus_message *m, unsigned i, const WorkerInfo *w)
+static int append_worker(sd_bus_message *m, Manager *manager, const void *row)
 {
+        const WorkerInfo *w = row;
         const Counter counters[] = {
                 { "turns", w->turns },         { "sleeps", w->sleeps },
                 { "receives", w->receives },   { "sends", w->sends },
@@ -219,25 +206,23 @@ static int append_worker(sd_bus_message *m, unsigned i, const WorkerInfo *w)
                 { "commands", w->commands },   { "errors", w->errors },
                 { "busy-usec", w->busy_usec },
         };
-        int r = sd_bus_message_open_container(m, 'r', "ua{st}");
+        int r = sd_bus_message_append(m, "u", (uint32_t)w->index);
 
         if (r >= 0)
-                r = sd_bus_message_append(m, "u", i);
-        if (r >= 0)
                 r = append_counters(m, counters, ELEMENTSOF(counters));
-        return r < 0 ? r : sd_bus_message_close_container(m);
+        return r < 0 ? r : append_latency(m, w->latency);
+}
+
+static void done_workers(int r, const WorkerInfo *rows, size_t n, void *userdata)
+{
+        if (r < 0)
+                answer_no_rows(userdata, r);
+        else
+                answer_rows(userdata, "u" STATISTICS LATENCY, append_worker, rows, n,
+                            sizeof(rows[0]));
 }
 
 void run_list_worker_statistics(Call *call)
 {
-        Manager *manager = call->server->manager;
-        sd_bus_message *reply = call_new_reply(call);
-        int r = reply ? sd_bus_message_open_container(reply, 'a', "(ua{st})") : -ENOMEM;
-        WorkerInfo w;
-
-        for (unsigned i = 0; r >= 0 && manager_worker(manager, i, &w) >= 0; i++)
-                r = append_worker(reply, i, &w);
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        call_answer(call, reply, r);
+        manager_workers(call->server->manager, done_workers, call);
 }

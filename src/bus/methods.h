@@ -30,8 +30,12 @@ CallReply reply_target, reply_lun, reply_acl, reply_account, reply_portal;
 /* methods-list.c: what lists have in common */
 uint32_t page_size(uint32_t max); /* of an answer to who asks for max rows */
 int append_mappings(sd_bus_message *m, Manager *manager, const char *uuid); /* a(sq) */
-/* The page of units that call asks for, of rows with this signature. */
-void list_units(Call *call, const char *signature,
-                int (*append)(sd_bus_message *m, Manager *manager, const char *uuid));
-void answer_sessions(Call *call, const SessionInfo *sessions, size_t n, const char *signature,
-                     int (*append)(sd_bus_message *m, const SessionInfo *s));
+/* The members of the struct that stands for row. */
+typedef int AppendRow(sd_bus_message *m, Manager *manager, const void *row);
+/* Answers with n rows of size bytes as an array of structs with these members (a signature). */
+void answer_rows(Call *call, const char *members, AppendRow *append, const void *rows, size_t n,
+                 size_t size);
+/* ... or with the negative errno that there is instead of them. */
+void answer_no_rows(Call *call, int r);
+/* With the page of units that call asks for; rows are UnitInfo. */
+void answer_units(Call *call, const char *members, AppendRow *append);

@@ -50,6 +50,11 @@ GETTER(get_statistics)
         return append_session_statistics(reply, session_of(userdata));
 }
 
+GETTER(get_latency)
+{
+        return append_latency(reply, session_of(userdata)->latency);
+}
+
 GETTER(get_address)
 {
         return append_text(reply, portal_of(userdata)->address);
@@ -84,7 +89,8 @@ const sd_bus_vtable session_vtable[] = {
         SD_BUS_PROPERTY("RxBytes", "t", get_rx_bytes, 0, 0),
         SD_BUS_PROPERTY("TxBytes", "t", get_tx_bytes, 0, 0),
         SD_BUS_PROPERTY("Commands", "t", get_commands, 0, 0),
-        SD_BUS_PROPERTY("Statistics", "a{st}", get_statistics, 0, 0),
+        SD_BUS_PROPERTY("Statistics", STATISTICS, get_statistics, 0, 0),
+        SD_BUS_PROPERTY("Latency", LATENCY, get_latency, 0, 0),
         SD_BUS_METHOD_WITH_ARGS("End", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT, call_entry,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END
@@ -203,6 +209,6 @@ int session_refresh(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 return sd_bus_message_rewind(m, true) < 0 ? -EIO : 0;
         call->session = id;
         call->text = g_strdup(property);
-        manager_sessions(c->server->manager, NULL, id - 1, 1, done_refresh, call, NULL);
+        manager_session_stats(c->server->manager, id - 1, 1, done_refresh, call);
         return 1;
 }

@@ -174,8 +174,8 @@ const sd_bus_vtable unit_vtable[] = {
         SD_BUS_PROPERTY("Operation", "a{sv}", get_operation, 0,
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Mappings", "a(soq)", get_mappings, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("Statistics", "a{st}", get_statistics, 0, 0),
-        SD_BUS_PROPERTY("Latency", "a{s(tatat)}", get_latency, 0, 0),
+        SD_BUS_PROPERTY("Statistics", STATISTICS, get_statistics, 0, 0),
+        SD_BUS_PROPERTY("Latency", LATENCY, get_latency, 0, 0),
 
         SD_BUS_METHOD_WITH_ARGS("Refresh", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT,
                                 call_entry, SD_BUS_VTABLE_UNPRIVILEGED),

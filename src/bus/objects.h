@@ -8,10 +8,14 @@
 extern const sd_bus_vtable manager_vtable[], target_vtable[], acl_vtable[], account_vtable[];
 extern const sd_bus_vtable unit_vtable[], session_vtable[], portal_vtable[];
 
-/* methods-stats.c: a{st}, and latencies as a{s(tatat)} */
+/* methods-stats.c: STATISTICS and LATENCY */
+#define STATISTICS "a{st}"
+#define LATENCY_ENTRY "{s(tatat)}"
+#define LATENCY "a" LATENCY_ENTRY
 int append_unit_statistics(sd_bus_message *m, const UnitInfo *u);
 int append_unit_latency(sd_bus_message *m, Manager *manager, const char *uuid);
 int append_session_statistics(sd_bus_message *m, const SessionInfo *s);
+int append_latency(sd_bus_message *m, const IoLatency *latency); /* NULL: empty */
 
 /* Answers Get and GetAll of a session with counters that are asked for now (a filter). */
 int session_refresh(sd_bus_message *m, void *userdata, sd_bus_error *error);

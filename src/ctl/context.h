@@ -36,6 +36,7 @@ typedef struct Options {
         int64_t passes; /* 0: not given */
         const char *store_dir;
         uint64_t file_size; /* of the file that is to be made for a LUN; 0: none is */
+        const char *by;     /* of stats; NULL: not given */
         bool batch;
         int64_t delay, iterations; /* 0 and -1: not given */
         GArray *settings;          /* Setting */

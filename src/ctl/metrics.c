@@ -79,6 +79,7 @@ static const Family unit_families[] = {
           { { "read", "operation=\"read\"", 0 }, { "write", "operation=\"write\"", 0 } } },
 };
 
+/* Of sessions there is none here: each initiator that comes again would be 23 new series. */
 static const Family session_families[] = {
         { "commands",
           METRIC_COUNTER,
@@ -130,6 +131,11 @@ static const Family worker_families[] = {
           "seconds",
           "Processor time of the thread.",
           { { "busy-usec", NULL, 1000000 } } },
+        { "latency_seconds",
+          METRIC_HISTOGRAM,
+          "seconds",
+          "Time from the arrival of a command until its answer was handed to the network.",
+          { { "read", "operation=\"read\"", 0 }, { "write", "operation=\"write\"", 0 } } },
 };
 
 /* ---- text ---- */

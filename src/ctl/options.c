@@ -92,6 +92,8 @@ static const Option option_table[] = {
           "If it fails, only another one that succeeds helps" },
         { "exit-failure", 0, OPTION_FLAG, FIELD(exit_failure), NULL, "sanitize", NULL,
           "Leave one that has failed behind, and wipe nothing" },
+        { "by", 0, OPTION_STRING, FIELD(by), "WHAT", "stats", "lun session worker",
+          "A line per lun (also without this option), session or worker" },
         { "batch", 'b', OPTION_FLAG, FIELD(batch), NULL, "top", NULL,
           "Tables one after the other, also on a terminal" },
         { "delay", 'd', OPTION_NUMBER, FIELD(delay), "SECONDS", "top", NULL,

@@ -11,10 +11,11 @@
 static const char *const unit_fields[] = { "Uuid", "Mappings", "Statistics", "Latency", NULL };
 static const char *const mapping_fields[] = { "Target", "Lun", NULL };
 static const char *const times_fields[] = { "Sum", "Ends", "Counts", NULL };
-static const char *const session_fields[] = { "Id", "Target", "Initiator", "Statistics", NULL };
+static const char *const session_fields[] = { "Id",         "Target",  "Initiator",
+                                              "Statistics", "Latency", NULL };
 static const char *const nexus_fields[] = { "Session", "Target",     "Initiator",
                                             "Lun",     "Statistics", NULL };
-static const char *const worker_fields[] = { "Worker", "Statistics", NULL };
+static const char *const worker_fields[] = { "Worker", "Statistics", "Latency", NULL };
 
 static int name_times(Ctl *c, json_t *latency)
 {
@@ -30,19 +31,32 @@ static int name_times(Ctl *c, json_t *latency)
         return EXIT_CODE_OK;
 }
 
+/* A list whose rows have Latency. */
+static int list_times(Ctl *c, const char *method, char key, const char *const *fields, json_t **ret)
+{
+        _cleanup_json_ json_t *list = NULL;
+        json_t *row;
+        size_t i;
+        int code = model_list(c, method, key, fields, &list);
+
+        json_array_foreach (list, i, row)
+                if (code == EXIT_CODE_OK)
+                        code = name_times(c, json_object_get(row, "Latency"));
+        if (code == EXIT_CODE_OK)
+                *ret = TAKE_PTR(list);
+        return code;
+}
+
 int statistics_units(Ctl *c, json_t **ret)
 {
         _cleanup_json_ json_t *list = NULL;
         json_t *unit;
         size_t i;
-        int code = model_list(c, "ListLogicalUnitStatistics", 's', unit_fields, &list);
+        int code = list_times(c, "ListLogicalUnitStatistics", 's', unit_fields, &list);
 
-        json_array_foreach (list, i, unit) {
+        json_array_foreach (list, i, unit)
                 if (code == EXIT_CODE_OK)
                         code = model_name_member(c, unit, "Mappings", mapping_fields);
-                if (code == EXIT_CODE_OK)
-                        code = name_times(c, json_object_get(unit, "Latency"));
-        }
         if (code == EXIT_CODE_OK)
                 *ret = TAKE_PTR(list);
         return code;
@@ -50,12 +64,12 @@ int statistics_units(Ctl *c, json_t **ret)
 
 int statistics_sessions(Ctl *c, json_t **ret)
 {
-        return model_list(c, "ListSessionStatistics", 't', session_fields, ret);
+        return list_times(c, "ListSessionStatistics", 't', session_fields, ret);
 }
 
 int statistics_workers(Ctl *c, json_t **ret)
 {
-        return model_list(c, "ListWorkerStatistics", 0, worker_fields, ret);
+        return list_times(c, "ListWorkerStatistics", 0, worker_fields, ret);
 }
 
 /* From LUN lun of session on, appended to list; *ret_n: how many there were. */

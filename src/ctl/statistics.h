@@ -7,9 +7,12 @@
 /* Statistics as the daemon tells them: arrays of objects; Statistics is an object of counters under
  * the names of dbus/.
  *
- * units     Uuid, Mappings [{Target, Lun}], Statistics, Latency {read, write}, each {Sum, Ends,
- * Counts} sessions  Id Target Initiator Statistics nexuses   Session Target Initiator Lun
- * Statistics workers   Worker Statistics */
+ *   units     Uuid, Mappings [{Target, Lun}], Statistics, Latency
+ *   sessions  Id Target Initiator Statistics Latency
+ *   nexuses   Session Target Initiator Lun Statistics
+ *   workers   Worker Statistics Latency
+ *
+ * Latency is {read, write}, each {Sum, Ends, Counts}. */
 int statistics_units(Ctl *c, json_t **ret);
 int statistics_sessions(Ctl *c, json_t **ret);
 int statistics_nexuses(Ctl *c, json_t **ret);

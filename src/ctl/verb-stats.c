@@ -64,40 +64,22 @@ static bool scope_has_worker(const Scope *s, const json_t *worker)
         return !s->target;
 }
 
-/* ---- JSON ---- */
+/* ---- lists ---- */
 
-static json_int_t bounded(uint64_t n)
-{
-        return (json_int_t)min_u64(n, INT64_MAX);
-}
-
-/* What people would calculate first. */
-static void add_quantiles(json_t *unit, const char *name)
-{
-        json_t *times = json_object_get(json_object_get(unit, "Latency"), name);
-        TimeHistogram h;
-
-        if (!times)
-                return;
-        statistic_times(unit, name, &h);
-        (void)json_object_set_new(times, "Count", json_integer(bounded(times_count(&h))));
-        (void)json_object_set_new(times, "P50", json_integer(bounded(times_quantile(&h, 500))));
-        (void)json_object_set_new(times, "P99", json_integer(bounded(times_quantile(&h, 990))));
-        (void)json_object_set_new(times, "P999", json_integer(bounded(times_quantile(&h, 999))));
-}
+typedef enum List { LIST_UNITS, LIST_NEXUSES, LIST_SESSIONS, LIST_WORKERS } List;
 
 static const struct {
         const char *key;
         int (*load)(Ctl *c, json_t **ret);
         bool (*has)(const Scope *s, const json_t *row);
 } lists[] = {
-        { "LogicalUnits", statistics_units, scope_has_unit },
-        { "Nexuses", statistics_nexuses, scope_has_nexus },
-        { "Sessions", statistics_sessions, scope_has_session },
-        { "Workers", statistics_workers, scope_has_worker },
+        [LIST_UNITS] = { "LogicalUnits", statistics_units, scope_has_unit },
+        [LIST_NEXUSES] = { "Nexuses", statistics_nexuses, scope_has_nexus },
+        [LIST_SESSIONS] = { "Sessions", statistics_sessions, scope_has_session },
+        [LIST_WORKERS] = { "Workers", statistics_workers, scope_has_worker },
 };
 
-static int load(Ctl *c, const Scope *scope, size_t which, json_t **ret)
+static int load(Ctl *c, const Scope *scope, List which, json_t **ret)
 {
         _cleanup_json_ json_t *list = NULL;
         json_t *row;
@@ -113,30 +95,52 @@ static int load(Ctl *c, const Scope *scope, size_t which, json_t **ret)
         return EXIT_CODE_OK;
 }
 
+/* ---- JSON ---- */
+
+static json_int_t bounded(uint64_t n)
+{
+        return (json_int_t)min_u64(n, INT64_MAX);
+}
+
+/* What people would calculate first. */
+static void add_quantiles(json_t *row, const char *name)
+{
+        json_t *times = json_object_get(json_object_get(row, "Latency"), name);
+        TimeHistogram h;
+
+        if (!times)
+                return;
+        statistic_times(row, name, &h);
+        (void)json_object_set_new(times, "Count", json_integer(bounded(times_count(&h))));
+        (void)json_object_set_new(times, "P50", json_integer(bounded(times_quantile(&h, 500))));
+        (void)json_object_set_new(times, "P99", json_integer(bounded(times_quantile(&h, 990))));
+        (void)json_object_set_new(times, "P999", json_integer(bounded(times_quantile(&h, 999))));
+}
+
 static int show_json(Ctl *c, const Scope *scope)
 {
         _cleanup_json_ json_t *all = json_object();
-        json_t *unit;
-        size_t i;
+        json_t *row;
+        size_t k;
 
-        for (i = 0; i < ELEMENTSOF(lists); i++) {
+        for (List i = 0; i < ELEMENTSOF(lists); i++) {
                 json_t *list = NULL;
                 int code = load(c, scope, i, &list);
 
                 if (code != EXIT_CODE_OK)
                         return code;
+                json_array_foreach (list, k, row) {
+                        add_quantiles(row, "read");
+                        add_quantiles(row, "write");
+                }
                 (void)json_object_set_new(all, lists[i].key, list);
-        }
-        json_array_foreach (json_object_get(all, "LogicalUnits"), i, unit) {
-                add_quantiles(unit, "read");
-                add_quantiles(unit, "write");
         }
         return ctl_show_json(c, all);
 }
 
-/* ---- table ---- */
+/* ---- tables ---- */
 
-static const Column columns[] = {
+static const Column lun_columns[] = {
         { "TARGET", COLUMN_SHRINK | COLUMN_MIDDLE },
         { "LUN", COLUMN_RIGHT },
         { "READS", COLUMN_RIGHT },
@@ -153,6 +157,28 @@ static const Column columns[] = {
         { "QUEUE", COLUMN_RIGHT },
 };
 
+static const Column session_columns[] = {
+        { "ID", COLUMN_RIGHT },
+        { "TARGET", COLUMN_SHRINK | COLUMN_MIDDLE },
+        { "INITIATOR", COLUMN_SHRINK | COLUMN_MIDDLE },
+        { "COMMANDS", COLUMN_RIGHT },
+        { "RECEIVED", COLUMN_RIGHT },
+        { "SENT", COLUMN_RIGHT },
+        { "READ P50", COLUMN_RIGHT },
+        { "P99", COLUMN_RIGHT },
+        { "P99.9", COLUMN_RIGHT },
+        { "WRITE P50", COLUMN_RIGHT },
+        { "P99", COLUMN_RIGHT },
+        { "P99.9", COLUMN_RIGHT },
+};
+
+static const Column worker_columns[] = {
+        { "WORKER", COLUMN_RIGHT },    { "COMMANDS", COLUMN_RIGHT }, { "ERRORS", COLUMN_RIGHT },
+        { "RECEIVED", COLUMN_RIGHT },  { "SENT", COLUMN_RIGHT },     { "BUSY", COLUMN_RIGHT },
+        { "READ P50", COLUMN_RIGHT },  { "P99", COLUMN_RIGHT },      { "P99.9", COLUMN_RIGHT },
+        { "WRITE P50", COLUMN_RIGHT }, { "P99", COLUMN_RIGHT },      { "P99.9", COLUMN_RIGHT },
+};
+
 static void add_number(Table *t, uint64_t n, Color color)
 {
         g_autofree char *text = g_strdup_printf("%" PRIu64, n);
@@ -167,12 +193,12 @@ static void add_bytes(Table *t, uint64_t n)
         table_add(t, text, COLOR_NONE);
 }
 
-static void add_times(Table *t, const json_t *unit, const char *name)
+static void add_times(Table *t, const json_t *row, const char *name)
 {
         static const unsigned quantiles[] = { 500, 990, 999 };
         TimeHistogram h;
 
-        statistic_times(unit, name, &h);
+        statistic_times(row, name, &h);
         for (size_t i = 0; i < ELEMENTSOF(quantiles); i++) {
                 uint64_t ns = times_quantile(&h, quantiles[i]);
                 g_autofree char *text = ns > 0 ? format_time(ns) : NULL;
@@ -207,17 +233,14 @@ static int compare_rows(gconstpointer a, gconstpointer b)
         return r != 0 ? r : json_number(x, "Lun") < json_number(y, "Lun") ? -1 : 1;
 }
 
-static int show_table(Ctl *c, const Scope *scope)
+static int show_luns(Ctl *c, const Scope *scope, Table *t)
 {
         _cleanup_json_ json_t *units = NULL;
-        _cleanup_(table_freep) Table *t = table_new(columns, ELEMENTSOF(columns));
         g_autoptr(GArray) rows = g_array_new(FALSE, FALSE, sizeof(Row));
         json_t *unit, *mapping;
         size_t i, k;
-        int code = load(c, scope, 0, &units);
+        int code = load(c, scope, LIST_UNITS, &units);
 
-        if (code != EXIT_CODE_OK)
-                return code;
         json_array_foreach (units, i, unit)
                 json_array_foreach (json_object_get(unit, "Mappings"), k, mapping) {
                         Row row = { unit, mapping };
@@ -228,14 +251,101 @@ static int show_table(Ctl *c, const Scope *scope)
         g_array_sort(rows, compare_rows);
         for (guint n = 0; n < rows->len; n++)
                 add_row(t, g_array_index(rows, Row, n).unit, g_array_index(rows, Row, n).mapping);
-        ctl_show_table(c, t, "LUN");
+        return code;
+}
+
+static int show_sessions(Ctl *c, const Scope *scope, Table *t)
+{
+        _cleanup_json_ json_t *sessions = NULL;
+        const json_t *s;
+        size_t i;
+        int code = load(c, scope, LIST_SESSIONS, &sessions);
+
+        json_array_foreach (sessions, i, s) {
+                add_number(t, (uint64_t)json_number(s, "Id"), COLOR_NONE);
+                table_add(t, json_text(s, "Target"), COLOR_NONE);
+                table_add(t, json_text(s, "Initiator"), COLOR_NONE);
+                add_number(t, statistic(s, "commands"), COLOR_NONE);
+                add_bytes(t, statistic(s, "rx-bytes"));
+                add_bytes(t, statistic(s, "tx-bytes"));
+                add_times(t, s, "read");
+                add_times(t, s, "write");
+        }
+        return code;
+}
+
+static int show_workers(Ctl *c, const Scope *scope, Table *t)
+{
+        _cleanup_json_ json_t *workers = NULL;
+        const json_t *w;
+        size_t i;
+        int code = load(c, scope, LIST_WORKERS, &workers);
+
+        json_array_foreach (workers, i, w) {
+                g_autofree char *busy = format_time(statistic(w, "busy-usec") * NSEC_PER_USEC);
+
+                add_number(t, (uint64_t)json_number(w, "Worker"), COLOR_NONE);
+                add_number(t, statistic(w, "commands"), COLOR_NONE);
+                add_number(t, statistic(w, "errors"), COLOR_YELLOW);
+                add_bytes(t, statistic(w, "rx-bytes"));
+                add_bytes(t, statistic(w, "tx-bytes"));
+                table_add(t, busy, COLOR_NONE);
+                add_times(t, w, "read");
+                add_times(t, w, "write");
+        }
+        return code;
+}
+
+static const struct {
+        const char *name, *what;
+        bool of_all; /* no target has them */
+        const Column *columns;
+        size_t n_columns;
+        int (*show)(Ctl *c, const Scope *scope, Table *t);
+} views[] = {
+        { "lun", "LUN", false, lun_columns, ELEMENTSOF(lun_columns), show_luns },
+        { "session", "session", false, session_columns, ELEMENTSOF(session_columns),
+          show_sessions },
+        { "worker", "worker", true, worker_columns, ELEMENTSOF(worker_columns), show_workers },
+};
+
+static int show_table(Ctl *c, const Scope *scope, size_t view)
+{
+        _cleanup_(table_freep) Table *t = table_new(views[view].columns, views[view].n_columns);
+        int code = views[view].show(c, scope, t);
+
+        if (code == EXIT_CODE_OK)
+                ctl_show_table(c, t, views[view].what);
+        return code;
+}
+
+static int find_view(Ctl *c, const Scope *scope, size_t *ret)
+{
+        const char *by = c->options.by ? c->options.by : views[0].name;
+
+        for (*ret = 0; *ret < ELEMENTSOF(views) && !STREQ(views[*ret].name, by);)
+                ++*ret;
+        if (*ret == ELEMENTSOF(views))
+                return ctl_fail(c, EXIT_CODE_USAGE, "--by=%s: expected lun, session or worker.",
+                                by);
+        if (scope->one && *ret > 0)
+                return ctl_fail(
+                        c, EXIT_CODE_USAGE,
+                        "--by=%s and a LUN do not go together: name the target, or nothing.", by);
+        if (scope->target && views[*ret].of_all)
+                return ctl_fail(c, EXIT_CODE_USAGE,
+                                "--by=%s: a worker serves all targets; name none.", by);
         return EXIT_CODE_OK;
 }
 
 int verb_stats(Ctl *c, char **args)
 {
         Scope scope;
+        size_t view = 0;
         int code = scope_parse(c, args[0], &scope);
+
+        if (code == EXIT_CODE_OK)
+                code = find_view(c, &scope, &view);
 
         /* a LUN that is not there is an error, not an empty list */
         if (code == EXIT_CODE_OK && scope.one) {
@@ -245,7 +355,7 @@ int verb_stats(Ctl *c, char **args)
                 code = model_resolve_unit(c, name, &path);
         }
         if (code == EXIT_CODE_OK)
-                code = ctl_json(c) ? show_json(c, &scope) : show_table(c, &scope);
+                code = ctl_json(c) ? show_json(c, &scope) : show_table(c, &scope, view);
         g_free(scope.target);
         return code;
 }

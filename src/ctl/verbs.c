@@ -78,6 +78,9 @@ static const Verb verb_table[] = {
           "an "
           "error, and those under way now. A unit that several targets map shows the same under "
           "each.\n\n"
+          "With --by=session or --by=worker a line is a session since its login, or a thread that "
+          "serves initiators since the daemon started: what came and went over the network, and "
+          "the same times.\n\n"
           "The time of a command runs from when it was received until its whole answer was handed "
           "to "
           "the network: waiting for other commands, for limits and for the backing store is in it, "
@@ -88,6 +91,7 @@ static const Verb verb_table[] = {
           "Counts are where buckets of a histogram end and what is in them.",
           "tgtctl stats\n"
           "tgtctl stats disk1/1\n"
+          "tgtctl stats --by=session disk1\n"
           "tgtctl stats disk1 --json" },
         { "top",
           "",

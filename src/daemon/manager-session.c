@@ -298,12 +298,12 @@ static void fill_live(SessionInfo *ret, const IscsiSessionInfo *s, char isid[ISI
         ret->discovery = s->discovery;
         ret->header_digest = s->header_digest;
         ret->data_digest = s->data_digest;
-        ret->rx_bytes = s->rx_bytes;
-        ret->tx_bytes = s->tx_bytes;
-        ret->commands = s->commands;
-        ret->responses = s->responses;
-        ret->data_in_pdus = s->data_in_pdus;
-        ret->data_out_pdus = s->data_out_pdus;
+        ret->rx_bytes = s->traffic.rx_bytes;
+        ret->tx_bytes = s->traffic.tx_bytes;
+        ret->commands = s->traffic.commands;
+        ret->responses = s->traffic.responses;
+        ret->data_in_pdus = s->traffic.data_in_pdus;
+        ret->data_out_pdus = s->traffic.data_out_pdus;
 }
 
 static void fill_session(SessionRow *row, SessionInfo *ret)
@@ -331,7 +331,19 @@ typedef struct SessionsAsk {
         SessionsDone *done;
         void *userdata;
         GDestroyNotify destroy;
+        const IscsiSessionStats *stats; /* of manager_session_stats(), ascending */
+        size_t n_stats;
 } SessionsAsk;
+
+/* Ids are asked for in ascending order. */
+static const IoLatency *next_latency(SessionsAsk *ask, uint64_t id)
+{
+        while (ask->n_stats > 0 && ask->stats->info.id < id) {
+                ask->stats++;
+                ask->n_stats--;
+        }
+        return ask->n_stats > 0 && ask->stats->info.id == id ? &ask->stats->latency : NULL;
+}
 
 static void answer_sessions(SessionsAsk *ask)
 {
@@ -346,6 +358,7 @@ static void answer_sessions(SessionsAsk *ask)
                 if (ask->target && !STREQ(row->target, ask->target))
                         continue;
                 fill_session(row, &info);
+                info.latency = next_latency(ask, row->id);
                 g_array_append_val(rows, info);
         }
         ask->done((const SessionInfo *)(void *)rows->data, rows->len, ask->userdata);
@@ -359,19 +372,35 @@ static void sessions_ask_free(SessionsAsk *ask)
         g_free(ask);
 }
 
+static void remember_session(Manager *m, const IscsiSessionInfo *info)
+{
+        SessionRow *row = g_tree_lookup(m->sessions, &info->id);
+
+        if (!row)
+                return;
+        if (!row->info)
+                row->info = g_new(IscsiSessionInfo, 1);
+        *row->info = *info;
+}
+
 static void on_sessions(void *userdata, const IscsiSessionInfo *sessions, size_t n)
 {
         SessionsAsk *ask = userdata;
 
-        for (size_t i = 0; i < n; i++) {
-                SessionRow *row = g_tree_lookup(ask->manager->sessions, &sessions[i].id);
+        for (size_t i = 0; i < n; i++)
+                remember_session(ask->manager, &sessions[i]);
+        answer_sessions(ask);
+        sessions_ask_free(ask);
+}
 
-                if (!row)
-                        continue;
-                if (!row->info)
-                        row->info = g_new(IscsiSessionInfo, 1);
-                *row->info = sessions[i];
-        }
+static void on_session_stats(void *userdata, const IscsiSessionStats *rows, size_t n)
+{
+        SessionsAsk *ask = userdata;
+
+        for (size_t i = 0; i < n; i++)
+                remember_session(ask->manager, &rows[i].info);
+        ask->stats = rows;
+        ask->n_stats = n;
         answer_sessions(ask);
         sessions_ask_free(ask);
 }
@@ -391,6 +420,22 @@ void manager_sessions(Manager *m, const char *target, uint64_t after, size_t max
         /* of one target: they may be anywhere behind after */
         if (engine_sessions(m->engine, after, target ? SIZE_MAX : MIN(max, SIZE_MAX - 1),
                             on_sessions, ask) >= 0)
+                return;
+        answer_sessions(ask);
+        sessions_ask_free(ask);
+}
+
+void manager_session_stats(Manager *m, uint64_t after, size_t max, SessionsDone *done,
+                           void *userdata)
+{
+        SessionsAsk *ask = g_new0(SessionsAsk, 1);
+
+        ask->manager = m;
+        ask->after = after;
+        ask->max = max;
+        ask->done = done;
+        ask->userdata = userdata;
+        if (engine_session_stats(m->engine, after, max, on_session_stats, ask) >= 0)
                 return;
         answer_sessions(ask);
         sessions_ask_free(ask);

@@ -3,18 +3,16 @@
 
 /* Statistics: read where any thread may, asked for where only their worker may. */
 
-int manager_unit_latency(Manager *m, const char *uuid, TimeHistogram *ret_read,
-                         TimeHistogram *ret_write)
+int manager_unit_latency(Manager *m, const char *uuid, IoLatency *ret)
 {
         const Unit *u = g_hash_table_lookup(m->units, uuid);
-        LuLatency latency = { 0 };
 
         if (!u)
                 return -ENOENT;
         if (u->lu)
-                lu_latency(u->lu, &latency);
-        *ret_read = latency.read;
-        *ret_write = latency.write;
+                lu_latency(u->lu, ret);
+        else
+                *ret = (IoLatency){ 0 };
         return 0;
 }
 
@@ -73,23 +71,47 @@ void manager_nexuses(Manager *m, uint64_t session, uint32_t lun, size_t max, Nex
         done(r, NULL, 0, userdata);
 }
 
-int manager_worker(const Manager *m, unsigned i, WorkerInfo *ret)
-{
-        EngineWorkerStats s;
+typedef struct WorkersAsk {
+        WorkersDone *done;
+        void *userdata;
+} WorkersAsk;
 
-        if (i >= engine_workers(m->engine))
-                return -ENOENT;
-        engine_worker_stats(m->engine, i, &s);
-        *ret = (WorkerInfo){
-                .turns = s.turns,
-                .sleeps = s.sleeps,
-                .receives = s.receives,
-                .sends = s.sends,
-                .rx_bytes = s.rx_bytes,
-                .tx_bytes = s.tx_bytes,
-                .commands = s.commands,
-                .errors = s.errors,
-                .busy_usec = s.busy_ns / NSEC_PER_USEC,
+static WorkerInfo worker_info(const EngineWorkerStats *s)
+{
+        return (WorkerInfo){
+                .index = s->index,
+                .turns = s->turns,
+                .sleeps = s->sleeps,
+                .receives = s->receives,
+                .sends = s->sends,
+                .rx_bytes = s->rx_bytes,
+                .tx_bytes = s->tx_bytes,
+                .commands = s->commands,
+                .errors = s->errors,
+                .busy_usec = s->busy_ns / NSEC_PER_USEC,
+                .latency = &s->latency,
         };
-        return 0;
+}
+
+static void on_workers(void *userdata, const EngineWorkerStats *rows, size_t n)
+{
+        g_autofree WorkersAsk *ask = userdata;
+        g_autofree WorkerInfo *infos = g_new(WorkerInfo, n);
+
+        for (size_t i = 0; i < n; i++)
+                infos[i] = worker_info(&rows[i]);
+        ask->done(0, infos, n, ask->userdata);
+}
+
+void manager_workers(Manager *m, WorkersDone *done, void *userdata)
+{
+        WorkersAsk *ask = g_new(WorkersAsk, 1);
+        int r;
+
+        *ask = (WorkersAsk){ done, userdata };
+        r = engine_worker_stats(m->engine, on_workers, ask);
+        if (r >= 0)
+                return;
+        g_free(ask);
+        done(r, NULL, 0, userdata);
 }

@@ -338,15 +338,47 @@ static void deliver_sessions(CollectDone *done, void *userdata, const void *rows
         ((EngineSessions *)done)(userdata, rows, n);
 }
 
+/* Whoever wants all says a large number. */
+static int collect_sessions(Engine *e, const CollectKind *kind, uint64_t after, size_t max,
+                            CollectDone *done, void *userdata)
+{
+        max = MIN(max, (size_t)registrar_n_entries(e->registrar) + SESSIONS_SLACK);
+        return collect(kind, e->workers, e->n_workers, &(CollectFrom){ after, 0 }, max, done,
+                       userdata);
+}
+
 int engine_sessions(Engine *e, uint64_t after, size_t max, EngineSessions *done, void *userdata)
 {
         static const CollectKind kind = { sizeof(IscsiSessionInfo), find_sessions, compare_sessions,
                                           deliver_sessions };
 
-        /* whoever wants all says a large number */
-        max = MIN(max, (size_t)registrar_n_entries(e->registrar) + SESSIONS_SLACK);
-        return collect(&kind, e->workers, e->n_workers, &(CollectFrom){ after, 0 }, max,
-                       (CollectDone *)done, userdata);
+        return collect_sessions(e, &kind, after, max, (CollectDone *)done, userdata);
+}
+
+static int compare_session_stats(const void *a, const void *b)
+{
+        const IscsiSessionStats *x = a, *y = b;
+
+        return compare_sessions(&x->info, &y->info);
+}
+
+static size_t find_session_stats(Worker *w, const CollectFrom *from, void *rows, size_t max)
+{
+        return iscsi_worker_session_stats(w->iscsi, from->id, rows, max);
+}
+
+static void deliver_session_stats(CollectDone *done, void *userdata, const void *rows, size_t n)
+{
+        ((EngineSessionStats *)done)(userdata, rows, n);
+}
+
+int engine_session_stats(Engine *e, uint64_t after, size_t max, EngineSessionStats *done,
+                         void *userdata)
+{
+        static const CollectKind kind = { sizeof(IscsiSessionStats), find_session_stats,
+                                          compare_session_stats, deliver_session_stats };
+
+        return collect_sessions(e, &kind, after, max, (CollectDone *)done, userdata);
 }
 
 static int compare_nexuses(const void *a, const void *b)
@@ -378,9 +410,37 @@ int engine_nexuses(Engine *e, uint64_t session, uint32_t lun, size_t max, Engine
                        (CollectDone *)done, userdata);
 }
 
-void engine_worker_stats(const Engine *e, unsigned i, EngineWorkerStats *ret)
+/* ---- workers ---- */
+
+static int compare_workers(const void *a, const void *b)
 {
-        worker_stats(&e->workers[i], ret);
+        const EngineWorkerStats *x = a, *y = b;
+
+        return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static size_t find_worker(Worker *w, const CollectFrom *from, void *rows, size_t max)
+{
+        EngineWorkerStats *row = rows;
+
+        worker_stats(w, row);
+        row->index = w->index;
+        scsi_worker_latency(w->scsi, &row->latency);
+        return 1;
+}
+
+static void deliver_workers(CollectDone *done, void *userdata, const void *rows, size_t n)
+{
+        ((EngineWorkers *)done)(userdata, rows, n);
+}
+
+int engine_worker_stats(Engine *e, EngineWorkers *done, void *userdata)
+{
+        static const CollectKind kind = { sizeof(EngineWorkerStats), find_worker, compare_workers,
+                                          deliver_workers };
+
+        return collect(&kind, e->workers, e->n_workers, &(CollectFrom){ 0 }, e->n_workers,
+                       (CollectDone *)done, userdata);
 }
 
 typedef struct EndOp {

@@ -55,17 +55,21 @@ void engine_stop(Engine *e, uint64_t timeout_ns, void (*done)(void *userdata), v
 Engine *engine_free(Engine *e);
 
 unsigned engine_workers(const Engine *e);
-/* What the i-th worker did since it started. */
+/* What a worker did since it started. */
 typedef struct EngineWorkerStats {
+        unsigned index;
         uint64_t turns;  /* of its loop */
         uint64_t sleeps; /* of them: it waited, and something woke it up */
         uint64_t receives, sends, rx_bytes, tx_bytes;
         uint64_t commands; /* SCSI commands that came */
         uint64_t errors;   /* CHECK CONDITION but unit attention */
         uint64_t busy_ns;  /* processor time, the kernel's included */
+        IoLatency latency; /* of what its sessions read and wrote */
 } EngineWorkerStats;
 
-void engine_worker_stats(const Engine *e, unsigned i, EngineWorkerStats *ret);
+/* Of all workers, ascending, in an array as with engine_sessions(). */
+typedef void EngineWorkers(void *userdata, const EngineWorkerStats *rows, size_t n);
+int engine_worker_stats(Engine *e, EngineWorkers *done, void *userdata);
 /* The loop that coordinates the i-th unit: spread over workers. */
 Loop *engine_coordinator(Engine *e, uint64_t key);
 
@@ -90,6 +94,9 @@ void engine_refuse(Engine *e, bool refuse);
  * that is freed after it. */
 typedef void EngineSessions(void *userdata, const IscsiSessionInfo *sessions, size_t n);
 int engine_sessions(Engine *e, uint64_t after, size_t max, EngineSessions *done, void *userdata);
+typedef void EngineSessionStats(void *userdata, const IscsiSessionStats *rows, size_t n);
+int engine_session_stats(Engine *e, uint64_t after, size_t max, EngineSessionStats *done,
+                         void *userdata);
 /* What sessions did at LUNs: from LUN lun of session on, by session and LUN, at most max. */
 typedef void EngineNexuses(void *userdata, const IscsiNexusStats *rows, size_t n);
 int engine_nexuses(Engine *e, uint64_t session, uint32_t lun, size_t max, EngineNexuses *done,

@@ -527,8 +527,7 @@ int command_received(Conn *c, const ControlPdu *pdu, Command **ret)
         r = new_command(c, pdu, &cmd);
         if (r < 0)
                 return r;
-        c->session->info.commands++;
-        COUNTER_ADD(c->worker, n_commands, 1);
+        c->traffic.commands++;
         if (verdict == CMDSN_HOLD) {
                 if (!hold(c, cmd)) { /* came twice */
                         command_free(cmd);

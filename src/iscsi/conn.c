@@ -246,6 +246,7 @@ static void on_free_task(LoopTask *task)
         if (c->claimed) /* granted, and nobody made a session of it */
                 w->host->session_ended(w->userdata, c->login->claim.session);
         list_remove(&c->link);
+        w->past_commands += c->traffic.commands;
         c->session = session_free(c->session);
         c->login = login_free(c->login);
         c->text = text_free(c->text);
@@ -370,8 +371,7 @@ void conn_stamp(Conn *c, uint8_t bhs[BHS_SIZE])
         put_be32(bhs + BHS_MAX_CMDSN, conn_max_cmdsn(c));
         if (own) {
                 c->statsn++;
-                if (c->session)
-                        c->session->info.responses++;
+                c->traffic.responses++;
         }
 }
 

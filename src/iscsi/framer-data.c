@@ -104,7 +104,7 @@ int data_out_header(Framer *f, const uint8_t *bhs)
          * with an error when all has come; the session lives. */
         if (get_be32(bhs + BHS_DATASN) != cmd->out.datasn && !cmd->out.error)
                 cmd->out.error = -EPROTO;
-        c->session->info.data_out_pdus++;
+        c->traffic.data_out_pdus++;
         f->target = RX_COMMAND;
         f->itt = cmd->itt;
         f->serial = cmd->out.serial;

@@ -367,7 +367,7 @@ void conn_got(Conn *c, size_t n)
                 conn_terminate_notify(c, 0, "the initiator closed the connection");
                 return;
         }
-        c->rx_bytes += n;
+        c->traffic.rx_bytes += n;
         scsi_worker_tick(c->worker->scsi);
         if (direct > 0 && advance_direct(f, direct) < 0)
                 return;

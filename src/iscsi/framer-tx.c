@@ -181,7 +181,7 @@ static void build_data_in(Framer *f, Command *cmd, TxPdu *pdu)
                 command_leave_window(cmd);
                 in->built = pdu->last = true;
         }
-        cmd->conn->session->info.data_in_pdus++;
+        cmd->conn->traffic.data_in_pdus++;
         seal(f, pdu);
 }
 
@@ -445,7 +445,7 @@ void conn_sent(Conn *c, size_t n)
 {
         Framer *f = framer_of(c);
 
-        c->tx_bytes += n;
+        c->traffic.tx_bytes += n;
         scsi_worker_tick(c->worker->scsi);
         f->sent += n;
         for (;;) {

@@ -154,6 +154,11 @@ typedef struct IscsiEvent {
         uint16_t status; /* login: class << 8 | detail */
 } IscsiEvent;
 
+/* What a connection carried; commands, responses and data PDUs since its session began. */
+typedef struct IscsiTraffic {
+        uint64_t rx_bytes, tx_bytes, commands, responses, data_in_pdus, data_out_pdus;
+} IscsiTraffic;
+
 typedef struct IscsiSessionInfo {
         uint64_t id; /* unique in the process, never reused */
         uint16_t tsih;
@@ -166,7 +171,7 @@ typedef struct IscsiSessionInfo {
         bool header_digest, data_digest;
         IscsiParams params; /* as negotiated */
         uint64_t since_ns;  /* monotonic */
-        uint64_t rx_bytes, tx_bytes, commands, responses, data_in_pdus, data_out_pdus;
+        IscsiTraffic traffic;
 } IscsiSessionInfo;
 
 /* ---- what login needs from outside one worker
@@ -228,6 +233,14 @@ void iscsi_worker_set_map(IscsiWorker *w, IscsiMap *map);
 int iscsi_worker_end_session(IscsiWorker *w, uint64_t session, const char *reason);
 /* Up to max sessions whose id is greater than after, ascending. */
 size_t iscsi_worker_sessions(IscsiWorker *w, uint64_t after, IscsiSessionInfo *ret, size_t max);
+typedef struct IscsiSessionStats {
+        IscsiSessionInfo info;
+        IoLatency latency; /* over all LUNs, since login */
+} IscsiSessionStats;
+
+/* Likewise. */
+size_t iscsi_worker_session_stats(IscsiWorker *w, uint64_t after, IscsiSessionStats *ret,
+                                  size_t max);
 /* What one session did at one LUN. */
 typedef struct IscsiNexusStats {
         uint64_t session;
@@ -237,7 +250,7 @@ typedef struct IscsiNexusStats {
 /* Up to max, from LUN lun of session on, ascending by session and LUN. */
 size_t iscsi_worker_nexuses(IscsiWorker *w, uint64_t session, uint32_t lun, IscsiNexusStats *ret,
                             size_t max);
-/* SCSI commands that came; any thread. */
+/* SCSI commands that came. */
 uint64_t iscsi_worker_commands(const IscsiWorker *w);
 /* Ends all sessions; done() when every nexus is closed. */
 void iscsi_worker_shutdown(IscsiWorker *w, void (*done)(void *userdata), void *userdata);

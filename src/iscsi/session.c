@@ -97,6 +97,7 @@ int session_new(Conn *c, const IscsiClaim *claim, Session **ret)
         s->state = SESSION_LOGGED_IN;
         insert_session(c->worker, s);
         c->claimed = false;
+        c->traffic.responses = 0; /* those of login are not its own */
         *ret = s;
         return 0;
 }

@@ -110,7 +110,7 @@ struct Conn {
         IscsiParams params; /* negotiated */
         uint32_t xmit_cap;  /* of max_xmit_data_segment, should the initiator declare anew */
         uint32_t text_ttt;
-        uint64_t rx_bytes, tx_bytes;
+        IscsiTraffic traffic;
 };
 
 struct IscsiWorker {
@@ -131,7 +131,7 @@ struct IscsiWorker {
         LoopTask ready_task;
         Budget early_budget;
         BufferPool *early;
-        uint64_t n_commands; /* readable by all */
+        uint64_t past_commands; /* of connections that are gone */
         uint8_t *scratch;
         size_t scratch_size;
 };

@@ -137,20 +137,46 @@ int iscsi_worker_end_session(IscsiWorker *w, uint64_t session, const char *reaso
         return -ENOENT;
 }
 
+/* The first session behind s (NULL: the first of all) with an id greater than after; NULL. */
+static Session *next_session(IscsiWorker *w, Session *s, uint64_t after)
+{
+        List *l = s ? &s->link : &w->sessions;
+
+        while ((l = l->next) != &w->sessions) {
+                s = LIST_ENTRY(l, Session, link);
+                if (s->info.id > after && s->state == SESSION_LOGGED_IN)
+                        return s;
+        }
+        return NULL;
+}
+
+static void fill_info(const Session *s, IscsiSessionInfo *ret)
+{
+        *ret = s->info;
+        ret->params = s->conn->params; /* what it redeclared shows */
+        ret->traffic = s->conn->traffic;
+}
+
 size_t iscsi_worker_sessions(IscsiWorker *w, uint64_t after, IscsiSessionInfo *ret, size_t max)
 {
         size_t n = 0;
 
-        LIST_FOREACH (s, &w->sessions, Session, link) {
-                if (n >= max)
-                        break;
-                if (s->info.id <= after || s->state != SESSION_LOGGED_IN)
-                        continue;
-                ret[n] = s->info;
-                ret[n].params = s->conn->params; /* what it redeclared shows */
-                ret[n].rx_bytes = s->conn->rx_bytes;
-                ret[n].tx_bytes = s->conn->tx_bytes;
-                n++;
+        for (Session *s = NULL; n < max && (s = next_session(w, s, after));)
+                fill_info(s, &ret[n++]);
+        return n;
+}
+
+size_t iscsi_worker_session_stats(IscsiWorker *w, uint64_t after, IscsiSessionStats *ret,
+                                  size_t max)
+{
+        size_t n = 0;
+
+        for (Session *s = NULL; n < max && (s = next_session(w, s, after)); n++) {
+                fill_info(s, &ret[n].info);
+                if (s->nexus_open)
+                        scsi_nexus_latency(&s->nexus, &ret[n].latency);
+                else
+                        ret[n].latency = (IoLatency){ 0 };
         }
         return n;
 }
@@ -183,7 +209,11 @@ size_t iscsi_worker_nexuses(IscsiWorker *w, uint64_t session, uint32_t lun, Iscs
 
 uint64_t iscsi_worker_commands(const IscsiWorker *w)
 {
-        return COUNTER_READ(w, n_commands);
+        uint64_t n = w->past_commands;
+
+        LIST_FOREACH (c, &w->conns, Conn, link)
+                n += c->traffic.commands;
+        return n;
 }
 
 void worker_check_shutdown(IscsiWorker *w)

@@ -194,9 +194,10 @@ void coord_slot_drained(LogicalUnit *lu);
 /* Written by one worker, read by anybody (base/counter.h). */
 typedef struct LuCounters {
         uint64_t reads, writes, others, read_bytes, write_bytes, errors;
-        uint64_t in_flight, ghosts, throttled, throttled_ns;
+        uint64_t in_flight; /* in the slot's task set */
+        uint64_t ghosts, throttled, throttled_ns;
         size_t ghost_bytes; /* of their buffers; the worker's own */
-        LuLatency *latency; /* made with the first channel: NULL until then (acquire) */
+        IoLatency *latency; /* made with the first channel: NULL until then (acquire) */
 } LuCounters;
 
 struct LogicalUnit {
@@ -280,11 +281,22 @@ Run operation_answer(Task *task, int r);
 
 /* ---- worker, slot, nexus -------------------------------------------------------------------- */
 
+/* How long a command took that came at since, if it is over now. Those of a batch mostly end in a
+ * batch, so it is found once for many. */
+typedef struct Lap {
+        uint64_t since, ns;
+        unsigned bucket; /* of ns in a histogram */
+} Lap;
+
+#define LAP_NONE UINT64_MAX /* since: nothing was looked up yet */
+
 struct ScsiWorker {
         Loop *loop;
         BufferPool *buffers;
         ScsiLimits limits;
         uint64_t now;      /* of scsi_worker_tick() */
+        Lap lap;           /* up to now */
+        IoLatency past;    /* of nexuses that are closed, or had no memory for their own */
         uint64_t n_errors; /* readable by all */
         ScsiHost host;
         StoreHost *stores;
@@ -337,11 +349,10 @@ struct LuSlot {
         bool barrier;         /* an ordered task has the unit: only what is older may go on */
         uint64_t need_ghosts; /* closed until the state has this version of the board */
         uint64_t seq, barrier_seq;
-        unsigned n_older; /* tasks the barrier waits for */
-        unsigned n_tasks;
+        unsigned n_older;   /* tasks the barrier waits for */
         unsigned n_ordered; /* ORDERED tasks in waiting */
         unsigned n_itls;
-        unsigned refs; /* I_T_L nexuses, operations, loans, tasks whose latency is not known yet */
+        unsigned refs; /* I_T_L nexuses, operations, loans, tasks that are timed */
         List tasks;    /* DATA_OUT, RUNNING */
         List waiting;  /* GATED, by arrival */
         List loans;    /* COMPLETE, and Data-In is still the store's */
@@ -433,6 +444,10 @@ struct LunMap {
 uint32_t lun_decode(const uint8_t lun[8]) _pure_;
 void lun_encode(uint16_t lun, uint8_t ret[8]);
 Itl *nexus_itl(ScsiNexus *nexus, uint32_t lun) _pure_;
+/* A nexus has memory for times from its first command that is timed on. Without memory, and when it
+ * is closed, its worker's past takes them. */
+void nexus_make_latency(ScsiNexus *nexus);
+const IoLatency *nexus_own_latency(const ScsiNexus *nexus) _pure_; /* or NULL */
 /* One operation of the nexus that close has to wait for. */
 void nexus_operation_done(ScsiNexus *nexus);
 

@@ -201,18 +201,16 @@ void lu_stats(const LogicalUnit *lu, LuStats *ret)
         }
 }
 
-void lu_latency(const LogicalUnit *lu, LuLatency *ret)
+void lu_latency(const LogicalUnit *lu, IoLatency *ret)
 {
-        *ret = (LuLatency){};
+        *ret = (IoLatency){};
         for (unsigned i = 0; i < ELEMENTSOF(lu->counters); i++) {
                 const LuCounters *c = __atomic_load_n(&lu->counters[i], __ATOMIC_ACQUIRE);
-                const LuLatency *latency =
+                const IoLatency *latency =
                         c ? __atomic_load_n(&c->latency, __ATOMIC_ACQUIRE) : NULL;
 
-                if (!latency)
-                        continue;
-                times_merge(&ret->read, &latency->read);
-                times_merge(&ret->write, &latency->write);
+                if (latency)
+                        latency_merge(ret, latency);
         }
 }
 

@@ -150,6 +150,7 @@ int scsi_nexus_open(ScsiNexus *nexus, LunMap *map)
         nexus->buffer_bytes = 0;
         nexus->n_pending = 0;
         nexus->closed = NULL;
+        nexus->latency = NULL;
         memset(nexus->throttles, 0, sizeof(nexus->throttles));
         memset(nexus->valves, 0, sizeof(nexus->valves));
         memset(nexus->flows, 0, sizeof(nexus->flows));
@@ -336,6 +337,37 @@ size_t scsi_nexus_stats(const ScsiNexus *nexus, uint32_t first, ItlStats *ret, s
         return n;
 }
 
+void nexus_make_latency(ScsiNexus *nexus)
+{
+        nexus->latency = calloc(1, sizeof(*nexus->latency));
+        if (!nexus->latency)
+                nexus->latency = &nexus->worker->past;
+}
+
+const IoLatency *nexus_own_latency(const ScsiNexus *nexus)
+{
+        return nexus->latency == &nexus->worker->past ? NULL : nexus->latency;
+}
+
+void scsi_nexus_latency(const ScsiNexus *nexus, IoLatency *ret)
+{
+        const IoLatency *own = nexus_own_latency(nexus);
+
+        *ret = own ? *own : (IoLatency){ 0 };
+}
+
+/* The worker keeps what it did, and counts what is still to be sent. */
+static void end_latency(ScsiNexus *nexus)
+{
+        IoLatency *past = &nexus->worker->past;
+
+        if (nexus_own_latency(nexus)) {
+                latency_merge(past, nexus->latency);
+                free(nexus->latency);
+        }
+        nexus->latency = past;
+}
+
 /* ---- the end ------------------------------------------------------------------------------- */
 
 static void run_closed(LoopTask *task)
@@ -363,5 +395,6 @@ void scsi_nexus_close(ScsiNexus *nexus, void (*closed)(ScsiNexus *nexus))
                 nexus->throttles[i] = throttle_unref(nexus->throttles[i]);
         }
         list_remove(&nexus->worker_link);
+        end_latency(nexus);
         nexus_operation_done(nexus);
 }

@@ -130,9 +130,8 @@ struct Task {
 
         /* scsi's own: */
         TaskState state;
-        uint64_t since;         /* ns: the batch it came with */
-        TimeHistogram *latency; /* complete: where its time is to be counted, in slot; or NULL */
-        List slot_link;         /* in its slot's list: of tasks, of what waits, or of loans */
+        uint64_t since; /* ns: the batch it came with */
+        List slot_link; /* in its slot's list: of tasks, of what waits, or of loans */
         List nexus_link;
         const struct ScsiOp *op;
         LuSlot *slot; /* NULL: no unit at that LUN, or the controller */
@@ -153,6 +152,7 @@ struct Task {
         bool go;                  /* ORDERED: everything older is over */
         bool older;               /* an ordered task, perhaps elsewhere, waits for it */
         bool delayed;             /* has waited at a valve */
+        bool timed;               /* complete, and its time is to be counted: keeps slot */
         uint8_t stage;            /* the valve where it waits or is to be charged next */
         uint64_t throttled_at;    /* waits at it since */
         List flow_link;           /* in the queue before it */
@@ -268,6 +268,7 @@ struct ScsiNexus {
         List worker_link;
         uint64_t id;         /* unique in the process, never reused */
         size_t buffer_bytes; /* that its tasks hold */
+        IoLatency *latency;  /* of all its LUNs, the worker's own; NULL: nothing was timed yet */
         bool closing;
         unsigned n_pending;
         void (*closed)(ScsiNexus *nexus);
@@ -454,12 +455,11 @@ void lu_stats(const LogicalUnit *lu, LuStats *ret);
 
 /* How long commands took that read or wrote and ended well: from the batch of bytes they came with
  * (scsi_worker_tick()) until the transport had nothing of their answer left to send. So the time in
- * gates, in the store and in our queues is in it, and the network's is not. */
-typedef struct LuLatency {
-        TimeHistogram read, write;
-} LuLatency;
-
-void lu_latency(const LogicalUnit *lu, LuLatency *ret); /* any thread */
+ * gates, in the store and in our queues is in it, and the network's is not. Each is counted for its
+ * unit and for its nexus. */
+void lu_latency(const LogicalUnit *lu, IoLatency *ret); /* any thread */
+/* On the nexus' loop. */
+void scsi_nexus_latency(const ScsiNexus *nexus, IoLatency *ret);
 
 /* What one nexus did at one unit. lost: begun, then given up. */
 typedef struct ItlCounters {
@@ -525,6 +525,8 @@ int scsi_worker_new(Loop *loop, BufferPool *buffers, const ScsiLimits *limits, c
 void scsi_worker_tick(ScsiWorker *w);
 /* Errors as in LuStats, of all units; any thread. */
 uint64_t scsi_worker_errors(const ScsiWorker *w);
+/* Of all nexuses that it has, or had; on its loop. */
+void scsi_worker_latency(const ScsiWorker *w, IoLatency *ret);
 /* Every nexus is closed and the loop has run what they posted. Ghosts whose store still hangs are
  * left behind with all that they own: returns how many there are by then in *ret_ghosts (may be
  * NULL), and the process had better end. */

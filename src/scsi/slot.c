@@ -87,7 +87,7 @@ LuSlot *slot_gone(LuSlot *slot)
 /* Memory for times only where there is I/O: a target may have thousands of LUNs that are idle. */
 static bool slot_latency(LuSlot *slot)
 {
-        LuLatency *latency;
+        IoLatency *latency;
 
         if (slot->counters->latency)
                 return true;
@@ -140,7 +140,6 @@ Channel *slot_channel(LuSlot *slot)
 void slot_add(LuSlot *slot, Task *task)
 {
         task->seq = ++slot->seq;
-        slot->n_tasks++;
         COUNTER_ADD(slot->counters, in_flight, 1);
         list_append(&slot->tasks, &task->slot_link);
 }
@@ -162,7 +161,6 @@ void slot_remove(Task *task)
         LuSlot *slot = task->slot;
 
         list_remove(&task->slot_link);
-        slot->n_tasks--;
         COUNTER_ADD(slot->counters, in_flight, -1);
         if (task->older) {
                 task->older = false;

@@ -282,7 +282,6 @@ static void count_transfer(Task *task, LuSlot *slot)
 {
         ItlCounters *itl = &task->itl->counters;
         LuCounters *c = slot->counters;
-        LuLatency *latency = c->latency;
 
         if (task->op->flags & OP_WRITES) {
                 uint32_t bytes = task->data_ready ? task->out_want : 0;
@@ -291,7 +290,6 @@ static void count_transfer(Task *task, LuSlot *slot)
                 COUNTER_ADD(c, write_bytes, bytes);
                 itl->writes++;
                 itl->write_bytes += bytes;
-                task->latency = latency ? &latency->write : NULL;
         } else {
                 uint32_t bytes = task->in_length;
 
@@ -299,18 +297,19 @@ static void count_transfer(Task *task, LuSlot *slot)
                 COUNTER_ADD(c, read_bytes, bytes);
                 itl->reads++;
                 itl->read_bytes += bytes;
-                task->latency = latency ? &latency->read : NULL;
         }
-        if (LIKELY(latency))
+        if (LIKELY(c->latency)) {
+                task->timed = true;
                 slot_ref(slot);
+        }
 }
 
-static void count(Task *task, LuSlot *slot)
+static void count(Task *task)
 {
-        if (task->op->flags & OP_TRANSFER) {
-                count_transfer(task, slot);
-        } else {
-                COUNTER_ADD(slot->counters, others, 1);
+        if (task->op->flags & OP_TRANSFER) { /* where there is a unit */
+                count_transfer(task, task->slot);
+        } else if (task->slot) {
+                COUNTER_ADD(task->slot->counters, others, 1);
                 task->itl->counters.others++;
         }
 }
@@ -334,9 +333,9 @@ void task_finish(Task *task)
 {
         task->io = io_free(task->io);
         leave(task);
-        if (LIKELY(task->op && task->slot))
-                count(task, task->slot);
-        if (UNLIKELY(task->lender))
+        if (LIKELY(task->op != NULL))
+                count(task);
+        if (UNLIKELY(task->lender != NULL))
                 task_loan_begin(task);
         task->state = TASK_COMPLETE;
         task->ops->complete(task);
@@ -362,19 +361,50 @@ bool task_give_up(Task *task, GiveUp how)
         return ghost;
 }
 
-static void take_time(Task *task)
+static inline void add_time(const Task *task)
 {
-        times_add(task->latency, task->nexus->worker->now - task->since);
-        task->latency = NULL;
-        slot_unref(task->slot);
+        const Lap lap = task->nexus->worker->lap;
+        IoLatency *unit = task->slot->counters->latency, *own = task->nexus->latency;
+
+        if (task->op->flags & OP_WRITES) {
+                times_add_to(&unit->write, lap.bucket, lap.ns);
+                times_add_to(&own->write, lap.bucket, lap.ns);
+        } else {
+                times_add_to(&unit->read, lap.bucket, lap.ns);
+                times_add_to(&own->read, lap.bucket, lap.ns);
+        }
+}
+
+/* For the first of a batch, and of a nexus. Not in line: the others need no stack frame for it. */
+static __attribute__((noinline)) void add_first_time(const Task *task)
+{
+        ScsiWorker *w = task->nexus->worker;
+        uint64_t ns = w->now - task->since;
+
+        w->lap = (Lap){ task->since, ns, times_bucket(ns) };
+        if (!task->nexus->latency)
+                nexus_make_latency(task->nexus);
+        add_time(task);
+}
+
+static void take_time(const Task *task)
+{
+        LuSlot *slot = task->slot;
+
+        if (UNLIKELY(task->nexus->worker->lap.since != task->since || !task->nexus->latency))
+                add_first_time(task);
+        else
+                add_time(task);
+        if (UNLIKELY(--slot->refs == 0))
+                slot_gone(slot);
 }
 
 void task_release(Task *task)
 {
         trace_command_done(task);
-        if (task->lender)
+        if (UNLIKELY(task->lender != NULL))
                 task_loan_end(task);
-        if (task->latency)
+        if (task->timed)
                 take_time(task);
         task->buffer = drop_buffer(task, task->buffer);
         task->in_buffer = drop_buffer(task, task->in_buffer);
@@ -700,9 +730,9 @@ static void reset(Task *task)
         task->slot = NULL;
         task->itl = NULL;
         task->io = NULL;
-        task->latency = NULL;
         task->lba = task->blocks = task->deadline_ns = 0;
-        task->admitted = task->data_ready = task->go = task->older = task->delayed = false;
+        task->admitted = task->data_ready = task->go = task->older = task->delayed = task->timed =
+                false;
         task->stage = 0;
         task->order_op = task->coord_op = NULL;
         memset(&task->slot_link, 0, sizeof(task->slot_link));
@@ -741,7 +771,7 @@ void task_submit(Task *task)
                 task_enable(task);
                 return;
         }
-        if (UNLIKELY(slot->n_tasks >= slot->worker->limits.tasks_per_slot)) {
+        if (UNLIKELY(slot->counters->in_flight >= slot->worker->limits.tasks_per_slot)) {
                 task_status(task, SCSI_TASK_SET_FULL);
                 task_finish(task);
                 return;

@@ -22,6 +22,7 @@ int scsi_worker_new(Loop *loop, BufferPool *buffers, const ScsiLimits *limits, c
         if (host)
                 w->host = *host;
         w->controller_ops = op_set_controller();
+        w->lap.since = LAP_NONE;
         r = store_host_new(loop, &w->stores);
         if (r < 0) {
                 free(w);
@@ -39,11 +40,23 @@ int scsi_worker_new(Loop *loop, BufferPool *buffers, const ScsiLimits *limits, c
 void scsi_worker_tick(ScsiWorker *w)
 {
         w->now = loop_now(w->loop);
+        w->lap.since = LAP_NONE;
 }
 
 uint64_t scsi_worker_errors(const ScsiWorker *w)
 {
         return COUNTER_READ(w, n_errors);
+}
+
+void scsi_worker_latency(const ScsiWorker *w, IoLatency *ret)
+{
+        *ret = w->past;
+        LIST_FOREACH (nexus, &w->nexuses, ScsiNexus, worker_link) {
+                const IoLatency *own = nexus_own_latency(nexus);
+
+                if (own)
+                        latency_merge(ret, own);
+        }
 }
 
 ScsiWorker *scsi_worker_free(ScsiWorker *w, unsigned *ret_ghosts)

@@ -87,6 +87,13 @@ def test_exact_counts():
         first = sessions["iqn.2026-01.org.example:raw"]
         assert first["commands"] == one["reads"] + one["writes"] + one["others"], (first, one)
         assert first["data-in-pdus"] == 10 and first["rx-bytes"] > 3 * 2048, first
+        # each session's own times, and what they add up to at the workers, as at the unit
+        counts = {x["Initiator"].split(":")[1]: [x["Latency"][d]["Count"] for d in ("read", "write")]
+                  for x in everything["Sessions"]}
+        assert counts == {"raw": [11, 3], "second": [1, 0]}, counts
+        for direction in "read", "write":
+            of_workers = [w["Latency"][direction] for w in everything["Workers"]]
+            assert sum(t["Sum"] for t in of_workers) == unit["Latency"][direction]["Sum"]
         workers = everything["Workers"]
         assert len(workers) == 2
         total = {k: sum(w["Statistics"][k] for w in workers) for k in workers[0]["Statistics"]}
@@ -98,6 +105,25 @@ def test_exact_counts():
         tgt.eventually(lambda: len(stats(d)["Nexuses"]) == 1, what="the end of the session")
         assert settled(d, 12, 3)["Statistics"]["write-bytes"] == 3 * 4 * 512
         b.close()
+
+
+def test_tables():
+    with daemon() as d:
+        raw = login(d)
+        assert raw.read10(0, 8)[0] == 0 and write10(raw, 0, 1) == 0
+        settled(d, 1, 1)
+        by = {what: d.ctl("stats", "--by=" + what).stdout for what in ("lun", "session", "worker")}
+        assert by["lun"] == d.ctl("stats").stdout
+        assert re.search(r"^ *1 +\S+ +iqn\.2026-01\.org\.example:raw +\d+ .*[\d.]+us$", by["session"],
+                         re.M), by
+        assert by["session"].endswith("1 session.\n") and by["worker"].endswith("2 workers.\n"), by
+        assert d.ctl("stats", "--by=session", OTHER).stdout.endswith("0 sessions.\n")
+        for wrong, why in ((["--by=day"], "lun, session or worker"),
+                           (["--by=session", tgt.NAME + "/1"], "do not go together"),
+                           (["--by=worker", tgt.NAME], "name none")):
+            p = d.ctl("stats", *wrong, check=False)
+            assert p.returncode == 2 and why in p.stdout, p
+        raw.close()
 
 
 def test_latency_of_a_slow_disk():
@@ -259,7 +285,7 @@ def test_http():
             kind, text = tgt.eventually(get, what="an answer over HTTP")
             assert kind == "application/openmetrics-text; version=1.0.0; charset=utf-8", kind
             names = {f.name for f in text_string_to_metric_families(text)}
-            assert {"tgt_up", "tgt_worker_turns", "tgt_logical_unit_operations"} <= names, names
+            assert {"tgt_up", "tgt_worker_turns", "tgt_worker_latency_seconds", "tgt_logical_unit_operations"} <= names, names
             with socket.create_connection(("127.0.0.1", port)) as s:
                 s.sendall(b"nonsense\r\n\r\n" * 4)
                 assert b"200 OK" not in s.recv(4096)

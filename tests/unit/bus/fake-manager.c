@@ -8,6 +8,7 @@ typedef struct Answer {
         EditDone *done;
         SessionsDone *sessions_done;
         GArray *sessions;
+        IoLatency latency; /* of each of them */
         void *userdata;
         GDestroyNotify destroy;
         EditResult result;
@@ -481,17 +482,21 @@ int manager_unit(Manager *m, const char *uuid, UnitInfo *ret)
         return 0;
 }
 
-int manager_unit_latency(Manager *m, const char *uuid, TimeHistogram *ret_read,
-                         TimeHistogram *ret_write)
+static void fake_latency(IoLatency *ret)
+{
+        *ret = (IoLatency){ 0 };
+        times_add(&ret->read, 100);
+        times_add(&ret->read, 100);
+        times_add(&ret->read, 5000);
+}
+
+int manager_unit_latency(Manager *m, const char *uuid, IoLatency *ret)
 {
         Unit u;
 
         if (!find_unit(m, uuid, &u))
                 return -ENOENT;
-        *ret_read = *ret_write = (TimeHistogram){ 0 };
-        times_add(ret_read, 100);
-        times_add(ret_read, 100);
-        times_add(ret_read, 5000);
+        fake_latency(ret);
         return 0;
 }
 
@@ -515,12 +520,14 @@ void manager_nexuses(Manager *m, uint64_t session, uint32_t lun, size_t max, Nex
         done(0, rows, n, userdata);
 }
 
-int manager_worker(const Manager *m, unsigned i, WorkerInfo *ret)
+void manager_workers(Manager *m, WorkersDone *done, void *userdata)
 {
-        if (i >= 2)
-                return -ENOENT;
-        *ret = (WorkerInfo){ .turns = 10 + i };
-        return 0;
+        IoLatency latency;
+        const WorkerInfo rows[] = { { .index = 0, .turns = 10, .latency = &latency },
+                                    { .index = 1, .turns = 11, .latency = &latency } };
+
+        fake_latency(&latency);
+        done(0, rows, ELEMENTSOF(rows), userdata);
 }
 
 size_t manager_unit_mappings(Manager *m, const char *uuid, UnitMapping *ret, size_t max)
@@ -643,6 +650,18 @@ void manager_sessions(Manager *m, const char *target, uint64_t after, size_t max
         }
         for (guint i = 0; i < a->sessions->len; i++)
                 g_array_index(a->sessions, SessionInfo, i).rx_bytes = FAKE_FRESH_BYTES;
+}
+
+void manager_session_stats(Manager *m, uint64_t after, size_t max, SessionsDone *done,
+                           void *userdata)
+{
+        Answer *a;
+
+        manager_sessions(m, NULL, after, max, done, userdata, NULL);
+        a = g_ptr_array_index(m->pending, m->pending->len - 1);
+        fake_latency(&a->latency);
+        for (guint i = 0; i < a->sessions->len; i++)
+                g_array_index(a->sessions, SessionInfo, i).latency = &a->latency;
 }
 
 unsigned manager_n_sessions(const Manager *m, const char *target)

@@ -45,6 +45,10 @@ static void expect_latencies(sd_bus_message *m)
         g_assert_cmpuint(counts[0], ==, 2);
         g_assert_cmpuint(ends[1], ==, 5120);
         g_assert_cmpuint(counts[1], ==, 1);
+        g_assert_cmpint(sd_bus_message_exit_container(m), >, 0);
+        g_assert_cmpint(sd_bus_message_exit_container(m), >, 0);
+        g_assert_cmpint(sd_bus_message_skip(m, "{s(tatat)}"), >, 0);
+        g_assert_cmpint(sd_bus_message_exit_container(m), >, 0);
 }
 
 static void expect_nexus(sd_bus_message *m, uint64_t session, uint16_t lun)
@@ -86,10 +90,16 @@ static void test_statistics(void)
 
         m = call(bus, "/org/tgt1", IFACE_MANAGER, "ListSessionStatistics", NULL, "tu", UINT64_C(3),
                  0);
-        g_assert_cmpint(sd_bus_message_enter_container(m, 'a', "(tssa{st})"), >, 0);
-        g_assert_cmpint(sd_bus_message_enter_container(m, 'r', "tssa{st}"), >, 0);
+        g_assert_cmpint(sd_bus_message_enter_container(m, 'a', "(tssa{st}a{s(tatat)})"), >, 0);
+        g_assert_cmpint(sd_bus_message_enter_container(m, 'r', "tssa{st}a{s(tatat)}"), >, 0);
         g_assert_cmpint(sd_bus_message_skip(m, "tss"), >, 0);
         g_assert_cmpuint(read_counter(m, "rx-bytes"), ==, FAKE_FRESH_BYTES);
+        expect_latencies(m);
+        sd_bus_message_unref(m);
+        m = call(bus, "/org/tgt1/session/9", "org.freedesktop.DBus.Properties", "Get", NULL, "ss",
+                 "org.tgt1.Session", "Latency");
+        g_assert_cmpint(sd_bus_message_enter_container(m, 'v', "a{s(tatat)}"), >, 0);
+        expect_latencies(m);
         sd_bus_message_unref(m);
 
         /* pages by session and LUN */
@@ -102,12 +112,13 @@ static void test_statistics(void)
         sd_bus_message_unref(m);
 
         m = call(bus, "/org/tgt1", IFACE_MANAGER, "ListWorkerStatistics", NULL, "");
-        g_assert_cmpint(sd_bus_message_enter_container(m, 'a', "(ua{st})"), >, 0);
+        g_assert_cmpint(sd_bus_message_enter_container(m, 'a', "(ua{st}a{s(tatat)})"), >, 0);
         for (unsigned i = 0; i < 2; i++) {
-                g_assert_cmpint(sd_bus_message_enter_container(m, 'r', "ua{st}"), >, 0);
+                g_assert_cmpint(sd_bus_message_enter_container(m, 'r', "ua{st}a{s(tatat)}"), >, 0);
                 g_assert_cmpint(sd_bus_message_read(m, "u", &worker), >, 0);
                 g_assert_cmpuint(worker, ==, i);
                 g_assert_cmpuint(read_counter(m, "turns"), ==, 10 + i);
+                expect_latencies(m);
                 g_assert_cmpint(sd_bus_message_exit_container(m), >, 0);
         }
         sd_bus_message_unref(m);

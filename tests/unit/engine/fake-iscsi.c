@@ -115,20 +115,36 @@ size_t iscsi_worker_nexuses(IscsiWorker *w, uint64_t session, uint32_t lun, Iscs
         return n;
 }
 
+static bool next_session(IscsiWorker *w, uint64_t after, IscsiSessionInfo *ret)
+{
+        const Conn *next = NULL;
+
+        LIST_FOREACH (c, &w->conns, Conn, link)
+                if (c->session > after && (!next || c->session < next->session))
+                        next = c;
+        if (!next)
+                return false;
+        *ret = (IscsiSessionInfo){ .id = next->session, .worker = w->loop->index };
+        return true;
+}
+
 size_t iscsi_worker_sessions(IscsiWorker *w, uint64_t after, IscsiSessionInfo *ret, size_t max)
 {
         size_t n = 0;
 
-        for (; n < max; n++) {
-                Conn *next = NULL;
+        for (; n < max && next_session(w, after, &ret[n]); n++)
+                after = ret[n].id;
+        return n;
+}
 
-                LIST_FOREACH (c, &w->conns, Conn, link)
-                        if (c->session > after && (!next || c->session < next->session))
-                                next = c;
-                if (!next)
-                        break;
-                ret[n] = (IscsiSessionInfo){ .id = next->session, .worker = w->loop->index };
-                after = next->session;
+size_t iscsi_worker_session_stats(IscsiWorker *w, uint64_t after, IscsiSessionStats *ret,
+                                  size_t max)
+{
+        size_t n = 0;
+
+        for (; n < max && next_session(w, after, &ret[n].info); n++) {
+                after = ret[n].info.id;
+                ret[n].latency = (IoLatency){ .read.sum = after };
         }
         return n;
 }
@@ -407,7 +423,12 @@ uint64_t scsi_worker_errors(const ScsiWorker *w)
         return 0;
 }
 
+void scsi_worker_latency(const ScsiWorker *w, IoLatency *ret)
+{
+        *ret = (IoLatency){ .write.sum = FAKE_LATENCY };
+}
+
 uint64_t iscsi_worker_commands(const IscsiWorker *w)
 {
-        return 0;
+        return w->loop->index;
 }

@@ -15,3 +15,4 @@
 #define FAKE_QUEUE_MAX (64 * 1024) /* bytes to be sent, from which on nothing is read */
 #define FAKE_FILE (1024 * 1024)
 #define FAKE_END "end"
+#define FAKE_LATENCY 4711 /* ns: sum of what a worker wrote; of what a session read: its id */

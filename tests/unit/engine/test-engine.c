@@ -83,6 +83,32 @@ static void on_sessions(void *userdata, const IscsiSessionInfo *sessions, size_t
                 w->infos[i] = sessions[i].id;
 }
 
+static void on_session_stats(void *userdata, const IscsiSessionStats *rows, size_t n)
+{
+        World *w = userdata;
+
+        w->answered = true;
+        w->n_infos = n;
+        for (size_t i = 0; i < n; i++) {
+                w->infos[i] = rows[i].info.id;
+                g_assert_cmpuint(rows[i].latency.read.sum, ==, rows[i].info.id);
+        }
+}
+
+static void on_workers(void *userdata, const EngineWorkerStats *rows, size_t n)
+{
+        World *w = userdata;
+
+        w->answered = true;
+        g_assert_cmpuint(n, ==, WORKERS);
+        for (unsigned i = 0; i < n; i++) {
+                g_assert_cmpuint(rows[i].index, ==, i);
+                g_assert_cmpuint(rows[i].commands, ==, i);
+                g_assert_cmpuint(rows[i].turns, >, 0);
+                g_assert_cmpuint(rows[i].latency.write.sum, ==, FAKE_LATENCY);
+        }
+}
+
 static void control_until(World *w, Condition *cond)
 {
         gint64 end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
@@ -354,6 +380,17 @@ static void test_sessions(World *w, gconstpointer data)
                 fd[i] = dial(w);
                 (void)log_in(fd[i], (char)('a' + i));
         }
+        g_assert_cmpint(engine_session_stats(w->engine, 0, 5, on_session_stats, w), ==, 0);
+        control_until(w, is_answered);
+        g_assert_cmpuint(w->n_infos, ==, 5);
+        for (size_t i = 1; i < w->n_infos; i++)
+                g_assert_cmpuint(w->infos[i], >, w->infos[i - 1]);
+        w->answered = false;
+        g_assert_cmpint(engine_session_stats(w->engine, w->infos[4], 64, on_session_stats, w), ==,
+                        0);
+        control_until(w, is_answered);
+        g_assert_cmpuint(w->n_infos, ==, 2);
+        w->answered = false;
         g_assert_cmpint(engine_sessions(w->engine, 0, 5, on_sessions, w), ==, 0);
         control_until(w, is_answered);
         g_assert_cmpuint(w->n_infos, ==, 5);
@@ -363,6 +400,9 @@ static void test_sessions(World *w, gconstpointer data)
         g_assert_cmpint(engine_sessions(w->engine, w->infos[4], 5, on_sessions, w), ==, 0);
         control_until(w, is_answered);
         g_assert_cmpuint(w->n_infos, ==, 2);
+        w->answered = false;
+        g_assert_cmpint(engine_worker_stats(w->engine, on_workers, w), ==, 0);
+        control_until(w, is_answered);
 
         w->answered = false;
         g_assert_cmpint(engine_end_session(w->engine, w->infos[1], on_answer, w), ==, 0);

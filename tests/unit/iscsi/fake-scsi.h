@@ -8,6 +8,7 @@
  * READ(10), WRITE(10), TEST UNIT READY; opcode FFh is CHECK CONDITION; 7Fh answers its CDB. */
 
 #define FAKE_BLOCKS 4096
+#define FAKE_LATENCY 4711 /* ns: sum of what a nexus read */
 
 typedef struct FakeScsi {
         BufferPool *buffers;

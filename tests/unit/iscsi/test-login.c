@@ -13,6 +13,7 @@ static void test_plain(gconstpointer data)
         World w;
         _pdu_ Pdu pdu = { 0 };
         IscsiSessionInfo info[2];
+        IscsiSessionStats stats[2];
 
         world_init(&w, NULL);
         Peer *p = peer_new(&w, kind(data));
@@ -48,6 +49,14 @@ static void test_plain(gconstpointer data)
         g_assert_cmpuint(info[0].params.max_burst, ==, 1048576);
         g_assert_cmpuint(info[0].params.max_xmit_data_segment, ==, 16384);
         g_assert_cmpuint(iscsi_worker_sessions(w.workers[0], 1, info, 2), ==, 0);
+        g_assert_cmpuint(iscsi_worker_session_stats(w.workers[0], 0, stats, 2), ==, 1);
+        g_assert_cmpstr(stats[0].info.initiator, ==, INITIATOR);
+        g_assert_cmpuint(stats[0].info.traffic.responses, ==, 1); /* the last one of login */
+        g_assert_cmpuint(stats[0].info.traffic.commands, ==, 0);
+        if (kind(data) == PEER_TCP) /* the other transport has no bytes */
+                g_assert_cmpuint(stats[0].info.traffic.rx_bytes, >, BHS_SIZE);
+        g_assert_cmpuint(stats[0].latency.read.sum, ==, FAKE_LATENCY);
+        g_assert_cmpuint(iscsi_worker_session_stats(w.workers[0], 1, stats, 2), ==, 0);
         g_assert_cmpuint(w.workers[0]->n_logins, ==, 0);
         world_done(&w);
         g_assert_cmpuint(w.n_ended, ==, 1);

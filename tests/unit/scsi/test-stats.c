@@ -63,7 +63,7 @@ static void test_counts(void)
         Fixture f;
         LuStats before, s;
         ItlStats mine;
-        LuLatency l;
+        IoLatency l;
 
         setup(&f, &default_config);
         lu_stats(f.lu, &before); /* of clear_attention() */
@@ -102,7 +102,7 @@ static void test_counts(void)
 static void test_latency(void)
 {
         Fixture f;
-        LuLatency l;
+        IoLatency l;
         Command *c;
 
         setup(&f, &default_config);
@@ -123,11 +123,86 @@ static void test_latency(void)
         teardown(&f);
 }
 
+/* Each nexus has its own, over all LUNs; its worker's is what all had, also those that are gone. */
+static void test_nexuses(void)
+{
+        Fixture f;
+        IoLatency l;
+        TestNexus *other;
+        Command *c;
+
+        setup(&f, &default_config);
+        other = nexus_new(&f.w, 0, f.map);
+        clear_attention(other, 1);
+        scsi_nexus_latency(&f.n->nexus, &l);
+        g_assert_cmpuint(times_count(&l.read) + times_count(&l.write), ==, 0);
+        g_assert_null(f.n->nexus.latency); /* who does nothing needs no memory for it */
+        rw(&f, false, 0, 1);
+        rw(&f, true, 0, 1);
+        rw(&f, true, 1, 1);
+        fake_store_hold(f.store);
+        c = command_new(other, 1, CDB(0x28, 0, 0, 0, 0, 9, 0, 0, 1, 0));
+        command_in(c, BS);
+        command_start(c);
+        sim_run(f.w.sim);
+        sim_advance(f.w.sim, 30 * NSEC_PER_MSEC);
+        fake_store_release(f.store);
+        command_wait(c);
+        command_free(c);
+        scsi_nexus_latency(&f.n->nexus, &l);
+        g_assert_cmpuint(times_count(&l.read), ==, 1);
+        g_assert_cmpuint(times_count(&l.write), ==, 2);
+        g_assert_cmpuint(l.read.sum, <, NSEC_PER_MSEC);
+        scsi_nexus_latency(&other->nexus, &l);
+        g_assert_cmpuint(times_count(&l.read), ==, 1);
+        g_assert_cmpuint(times_count(&l.write), ==, 0);
+        g_assert_cmpuint(l.read.sum, >=, 30 * NSEC_PER_MSEC);
+        g_assert_cmpuint(times_quantile(&l.read, 500), >=, 30 * NSEC_PER_MSEC);
+        lu_latency(f.lu, &l);
+        g_assert_cmpuint(times_count(&l.read), ==, 2);
+        g_assert_cmpuint(times_count(&l.write), ==, 2);
+        nexus_free(other);
+        scsi_worker_latency(f.w.workers[0], &l);
+        g_assert_cmpuint(times_count(&l.read), ==, 2);
+        g_assert_cmpuint(times_count(&l.write), ==, 2);
+        g_assert_cmpuint(l.read.sum, >=, 30 * NSEC_PER_MSEC);
+        teardown(&f);
+}
+
+/* Commands of a batch that end together took the same time, others not. */
+static void test_batches(void)
+{
+        Fixture f;
+        IoLatency l;
+        Command *first, *second;
+
+        setup(&f, &default_config);
+        fake_store_hold(f.store);
+        first = start_rw(&f, false, 0, 1);
+        sim_run(f.w.sim);
+        sim_advance(f.w.sim, 40 * NSEC_PER_MSEC);
+        second = start_rw(&f, false, 1, 1);
+        sim_run(f.w.sim);
+        sim_advance(f.w.sim, 20 * NSEC_PER_MSEC);
+        fake_store_release(f.store);
+        command_wait(first);
+        command_wait(second);
+        command_free(first);
+        command_free(second);
+        scsi_nexus_latency(&f.n->nexus, &l);
+        g_assert_cmpuint(times_count(&l.read), ==, 2);
+        g_assert_cmpuint(times_quantile(&l.read, 500), <, 30 * NSEC_PER_MSEC);
+        g_assert_cmpuint(times_quantile(&l.read, 990), >=, 60 * NSEC_PER_MSEC);
+        g_assert_cmpuint(l.read.sum, >=, 80 * NSEC_PER_MSEC);
+        g_assert_cmpuint(l.read.sum, <, 82 * NSEC_PER_MSEC);
+        teardown(&f);
+}
+
 /* What is under way shows, and what was given up is neither done nor timed. */
 static void test_lost(void)
 {
         Fixture f;
-        LuLatency l;
+        IoLatency l;
         ItlStats s;
         Command *r, *w;
 
@@ -189,6 +264,33 @@ static void test_slow_reader(void)
         teardown(&f);
 }
 
+/* An answer that is not taken until its nexus is closed: its worker counts it. */
+static void test_late(void)
+{
+        Fixture f;
+        IoLatency l;
+        Command *c;
+
+        setup(&f, &default_config);
+        rw(&f, false, 0, 1);
+        c = start_rw(&f, false, 0, 1);
+        c->keeps = true;
+        g_assert_true(wait_for(&f.w, is_complete, c));
+        nexus_start_close(f.n);
+        sim_advance(f.w.sim, NSEC_PER_SEC);
+        scsi_worker_latency(f.w.workers[0], &l);
+        g_assert_cmpuint(times_count(&l.read), ==, 1);
+        command_let_go(c);
+        command_wait(c);
+        command_free(c);
+        scsi_worker_latency(f.w.workers[0], &l);
+        g_assert_cmpuint(times_count(&l.read), ==, 2);
+        g_assert_cmpuint(l.read.sum, >=, NSEC_PER_SEC);
+        lu_latency(f.lu, &l);
+        g_assert_cmpuint(times_count(&l.read), ==, 2);
+        teardown(&f);
+}
+
 /* Counters of a nexus outlive a change of the target's LUNs. */
 static void test_remap(void)
 {
@@ -221,6 +323,9 @@ int main(int argc, char **argv)
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/scsi/stats/counts", test_counts);
         g_test_add_func("/scsi/stats/latency", test_latency);
+        g_test_add_func("/scsi/stats/nexuses", test_nexuses);
+        g_test_add_func("/scsi/stats/batches", test_batches);
+        g_test_add_func("/scsi/stats/late", test_late);
         g_test_add_func("/scsi/stats/lost", test_lost);
         g_test_add_func("/scsi/stats/slow-reader", test_slow_reader);
         g_test_add_func("/scsi/stats/remap", test_remap);
