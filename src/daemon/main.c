@@ -235,7 +235,8 @@ static int open_manager(Daemon *d)
         if (o->workers > 0)
                 config.engine.workers = o->workers;
         config.engine.spin = o->spin * NSEC_PER_USEC;
-        config.engine.anywhere = o->anywhere;
+        if (o->wake >= 0)
+                config.engine.wake_ns = (uint64_t)o->wake * NSEC_PER_USEC;
         return manager_new(d->loop, &config, &d->manager);
 }
 

@@ -13,6 +13,7 @@
 #define RUNTIME_DIR "/run/tgt"
 #define WORKERS_MAX 64
 #define SPIN_MAX 10000
+#define WAKE_MAX 1000000
 #define CONTROL_PORT_MAX INT16_MAX
 /* below the directories of the first instance: another one shares nothing with it */
 #define INSTANCE "instance.%d"
@@ -22,8 +23,8 @@ typedef struct Given {
         char **portals, **rest;
         char **iscsi, *iser, *pid_file;
         int threads;
-        gboolean foreground, no_daemon, anywhere;
-        int workers, spin, control_port;
+        gboolean foreground, no_daemon;
+        int workers, spin, wake, control_port;
         bool debug;
         gboolean version;
 } Given;
@@ -75,8 +76,8 @@ static int parse_given(Given *g, int argc, char **argv)
                   "Threads that serve initiators (one per core)", "N" },
                 { "spin", 0, 0, G_OPTION_ARG_INT, &g->spin,
                   "Poll so long before a thread sleeps: latency for processor time (0)", "USEC" },
-                { "anywhere", 0, 0, G_OPTION_ARG_NONE, &g->anywhere,
-                  "Let threads run on any processor, not where their data arrives", NULL },
+                { "wake-cost", 0, 0, G_OPTION_ARG_INT, &g->wake,
+                  "What it takes to wake a thread on another processor (measured)", "USEC" },
                 { "debug", 'd', G_OPTION_FLAG_OPTIONAL_ARG, G_OPTION_ARG_CALLBACK,
                   (gpointer)take_debug, "Log more", "0|1" },
                 { "iscsi", 0, 0, G_OPTION_ARG_STRING_ARRAY, &g->iscsi,
@@ -177,11 +178,13 @@ static int take_numbers(const Given *g, Options *o)
                 return complain("--workers: expected a number from 1 to %s", "64");
         if (g->spin < 0 || g->spin > SPIN_MAX)
                 return complain("--spin: expected microseconds from 0 to %s", "10000");
+        if (g->wake < -1 || g->wake > WAKE_MAX)
+                return complain("--wake-cost: expected microseconds from 0 to %s", "1000000");
         if (g->control_port < 0 || g->control_port > CONTROL_PORT_MAX)
                 return complain("--control-port: expected a number from 0 to %s", "32767");
         o->workers = (unsigned)g->workers;
         o->spin = (unsigned)g->spin;
-        o->anywhere = g->anywhere;
+        o->wake = g->wake;
         o->debug = g->debug;
         return 0;
 }
@@ -260,7 +263,7 @@ static void given_clear(Given *g)
 
 int options_parse(Options *o, int argc, char **argv)
 {
-        Given g = { 0 };
+        Given g = { .wake = -1 };
         int r;
 
         *o = (Options){ 0 };

@@ -16,7 +16,7 @@ typedef struct Options {
         size_t n_portals;
         unsigned workers;
         unsigned spin; /* us */
-        bool anywhere; /* workers are not bound to where their data arrives */
+        int64_t wake; /* us; -1: not given */
         bool debug;
 } Options;
 

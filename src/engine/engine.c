@@ -46,7 +46,8 @@ static struct StopOp *stop_new(Engine *e);
 
 void engine_config_default(EngineConfig *ret)
 {
-        *ret = (EngineConfig){ .scsi = { .ghost_wait = 5 * NSEC_PER_SEC, .tasks_per_slot = 4096 } };
+        *ret = (EngineConfig){ .wake_ns = WAKE_MEASURE,
+                               .scsi = { .ghost_wait = 5 * NSEC_PER_SEC, .tasks_per_slot = 4096 } };
         iscsi_limits_default(&ret->iscsi);
 }
 
@@ -93,9 +94,14 @@ static const RegistrarHost registrar_host = {
 static int make_workers(Engine *e, const EngineConfig *config)
 {
         size_t keep = (size_t)e->budget.left / e->n_workers / 4;
-        /* a worker that polls must not take the processor of whom it waits for */
-        uint64_t wake_ns = config->anywhere || config->spin > 0 ? 0 : placement_measure_wake();
+        uint64_t wake_ns = config->wake_ns;
         int r;
+
+        /* a worker that polls must not take the processor of whom it waits for */
+        if (config->spin > 0)
+                wake_ns = 0;
+        else if (wake_ns == WAKE_MEASURE)
+                wake_ns = placement_measure_wake();
 
         e->workers = calloc(e->n_workers, sizeof(*e->workers));
         if (!e->workers)

@@ -24,10 +24,13 @@
 
 typedef struct Engine Engine;
 
+#define WAKE_MEASURE UINT64_MAX /* the default */
+
 typedef struct EngineConfig {
         unsigned workers;    /* 0: one per core we may run on */
         uint64_t spin;       /* ns that a worker polls before it sleeps; 0: not at all */
-        bool anywhere;       /* workers run where the scheduler likes; as with spin */
+        uint64_t wake_ns;    /* what it takes to wake a thread on another processor; 0: workers run
+                              * where the scheduler likes, as with spin; WAKE_MEASURE */
         uint64_t memory_max; /* bytes of I/O buffers; 0: a quarter of RAM, at most 2 GiB */
         unsigned jobs_max;   /* threads of the job pool; 0: 256 */
         IscsiLimits iscsi;

@@ -264,6 +264,9 @@ systemd-analyze security --no-pager tgtd.service | tail -n 1
 def test_sandboxed_worker_goes_where_its_data_arrives():
     machine(r"""
 fragment
+mkdir -p /etc/systemd/system/tgtd.service.d
+printf '[Service]\nExecStart=\nExecStart=tgtd --bus=system --wake-cost=100000\n' > /etc/systemd/system/tgtd.service.d/w.conf
+systemctl daemon-reload
 systemctl start tgtd.service
 pid=$(systemctl show -p MainPID --value tgtd.service)
 taskset -c 0 iscsi-perf -b 8 -m 1 -t 60 iscsi://127.0.0.1/$name/1 > /dev/null & load=$!
