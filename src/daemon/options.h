@@ -16,7 +16,7 @@ typedef struct Options {
         size_t n_portals;
         unsigned workers;
         unsigned spin; /* us */
-        int64_t wake; /* us; -1: not given */
+        int64_t wake;  /* us; -1: not given */
         bool debug;
 } Options;
 
