@@ -37,6 +37,13 @@ typedef struct Family {
         Sample samples[3];
 } Family;
 
+/* clang-format off */
+#define LATENCY_FAMILY                                                                   \
+        { "latency_seconds", METRIC_HISTOGRAM, "seconds",                                \
+          "Time from the arrival of a command until its answer was handed to the network.", \
+          { { "read", "operation=\"read\"", 0 }, { "write", "operation=\"write\"", 0 } } }
+/* clang-format on */
+
 static const Family unit_families[] = {
         { "operations",
           METRIC_COUNTER,
@@ -72,11 +79,7 @@ static const Family unit_families[] = {
           NULL,
           "Requests given up that the backing store has not completed.",
           { { "ghosts", NULL, 0 } } },
-        { "latency_seconds",
-          METRIC_HISTOGRAM,
-          "seconds",
-          "Time from the arrival of a command until its answer was handed to the network.",
-          { { "read", "operation=\"read\"", 0 }, { "write", "operation=\"write\"", 0 } } },
+        LATENCY_FAMILY,
 };
 
 /* Of sessions there is none here: each initiator that comes again would be 23 new series. */
@@ -131,11 +134,7 @@ static const Family worker_families[] = {
           "seconds",
           "Processor time of the thread.",
           { { "busy-usec", NULL, 1000000 } } },
-        { "latency_seconds",
-          METRIC_HISTOGRAM,
-          "seconds",
-          "Time from the arrival of a command until its answer was handed to the network.",
-          { { "read", "operation=\"read\"", 0 }, { "write", "operation=\"write\"", 0 } } },
+        LATENCY_FAMILY,
 };
 
 /* ---- text ---- */

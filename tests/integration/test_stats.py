@@ -100,10 +100,12 @@ def test_exact_counts():
         assert total["commands"] == sum(x["commands"] for x in sessions.values()), total
         assert total["errors"] >= 1 and total["turns"] >= total["sleeps"] > 0, total
         assert total["receives"] > 0 and total["sends"] > 0 and total["busy-usec"] > 0, total
-        # the session's own counters go with it, the unit's stay
+        # the session's own counters go with it, the unit's and its worker's stay
         a.close()
         tgt.eventually(lambda: len(stats(d)["Nexuses"]) == 1, what="the end of the session")
         assert settled(d, 12, 3)["Statistics"]["write-bytes"] == 3 * 4 * 512
+        assert [sum(w["Latency"][direction]["Count"] for w in stats(d)["Workers"])
+                for direction in ("read", "write")] == [12, 3]
         b.close()
 
 
@@ -189,6 +191,8 @@ def test_metrics():
         assert value[("tgt_logical_unit_transferred_bytes_total", "read", None)] == 20 * 1024
         assert value[("tgt_logical_unit_transferred_bytes_total", "write", None)] == 512
         assert value[("tgt_logical_unit_latency_seconds_count", "read", None)] == 20
+        assert sum(s.value for s in families["tgt_worker_latency_seconds"].samples
+                   if s.name.endswith("_count")) == 21
         assert value[("tgt_logical_unit_latency_seconds_bucket", "read", "+Inf")] == 20
         assert value[("tgt_logical_unit_latency_seconds_sum", "read", None)] > 0
         buckets = [s for s in families["tgt_logical_unit_latency_seconds"].samples
