@@ -68,8 +68,6 @@ static int read_one(Call *call, sd_bus_message *m, size_t *left, BusError *e)
                                      APPLY_TEXTS_MAX);
         *left -= strlen(text);
         g_array_index(call->apply->texts, Text, call->apply->texts->len - 1).text = g_strdup(text);
-        if (call->checks->len == 1 && config_text_includes(text))
-                call_add_check(call, ACTION_ANY_PATH, NULL); /* as Verify, which names files */
         return 0;
 }
 
@@ -101,6 +99,16 @@ int apply_set_prune(Call *call, sd_bus_message *m)
 
         call->apply->prune = value;
         return r;
+}
+
+bool apply_includes(const Call *call)
+{
+        const GArray *texts = call->apply->texts;
+
+        for (guint i = 0; i < texts->len; i++)
+                if (config_text_includes(g_array_index(texts, Text, i).text))
+                        return true;
+        return false;
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */

@@ -10,4 +10,5 @@ Apply *apply_free(Apply *a);
 CallParse parse_apply;
 CallRun run_apply, run_compare, run_confirm, run_rollback;
 int apply_set_prune(Call *call, sd_bus_message *m); /* of the option prune */
-CallPaths apply_new_paths;                          /* reads the fragments */
+CallIncludes apply_includes;
+CallPaths apply_new_paths; /* reads the fragments */

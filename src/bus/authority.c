@@ -13,6 +13,16 @@
 
 #define CREDENTIALS_TIMEOUT_USEC (25 * UINT64_C(1000000))
 
+static bool edit_includes(const Call *call)
+{
+        return config_text_includes(call->edit.text);
+}
+
+static bool text_includes(const Call *call)
+{
+        return config_text_includes(call->text);
+}
+
 static int paths_of_edit(Call *call, GPtrArray *paths, BusError *e)
 {
         return edit_new_paths(manager_desired(call->server->manager), call->row->edit, &call->edit,
@@ -45,7 +55,7 @@ static const MethodRow table[] = {
           .paths = paths_of_edit, .sensitive = true },
         { MANAGER, "ReplaceTarget", ACTION_TARGET, parse_replace_target,
           .edit = edit_replace_target, .reply = reply_target, .options = OPTIONS_EDIT | OPTION_ABSENT,
-          .paths = paths_of_edit, .sensitive = true },
+          .includes = edit_includes, .paths = paths_of_edit, .sensitive = true },
         { MANAGER, "DeleteTarget", ACTION_TARGET, parse_delete_target,
           .edit = edit_delete_target, .options = OPTIONS_EDIT },
         { MANAGER, "AddPortal", ACTION_PORTAL, parse_portal,
@@ -69,14 +79,15 @@ static const MethodRow table[] = {
           .options = OPTIONS_RELOAD },
         { MANAGER, "Compare", ACTION_RELOAD, parse_options, run_compare },
         { MANAGER, "Apply", ACTION_APPLY, parse_apply, run_apply,
-          .options = OPTIONS_EDIT | OPTION_PRUNE, .paths = apply_new_paths, .sensitive = true },
+          .options = OPTIONS_EDIT | OPTION_PRUNE,
+          .includes = apply_includes, .paths = apply_new_paths, .sensitive = true },
         { MANAGER, "Confirm", ACTION_APPLY, parse_options, run_confirm,
           .options = OPTION_GENERATION },
         { MANAGER, "Rollback", ACTION_APPLY, parse_options, run_rollback,
           .options = OPTION_GENERATION },
         { MANAGER, "Verify", ACTION_RELOAD, parse_verify, run_verify },
         { MANAGER, "VerifyText", ACTION_RELOAD, parse_verify_text, run_verify_text,
-          .sensitive = true },
+          .includes = text_includes, .sensitive = true },
         { MANAGER, "Dump", NULL, parse_dump, run_dump,
           .options = OPTION_WITH_SECRETS | OPTION_WITH_IDENTITIES | OPTION_TARGET },
 
@@ -144,6 +155,8 @@ static int add_path_checks(Call *call)
         Manager *manager = call->server->manager;
         BusError e = { 0 };
 
+        if (!call->row->paths)
+                return 0;
         if (call->row->paths(call, paths, &e) < 0) {
                 call_fail(call, &e);
                 bus_error_clear(&e);
@@ -155,14 +168,23 @@ static int add_path_checks(Call *call)
         return 0;
 }
 
+/* As Verify, which names files: what is wrong with them is told. */
+static int add_include_check(Call *call)
+{
+        if (call->row->includes && call->row->includes(call))
+                call_add_check(call, ACTION_ANY_PATH, NULL);
+        return 0;
+}
+
 void authority_next(Call *call)
 {
-        if (call->n_passed == call->checks->len && call->row->paths && !call->probed) {
-                /* Only now: what a probe answers is for those who may make the change. */
-                call->probed = true;
-                if (add_path_checks(call) < 0)
+        /* What a probe answers, and its time, is for those who may make the change. Each comes
+         * after the checks of those before it. */
+        static int (*const probes[])(Call * call) = { add_include_check, add_path_checks };
+
+        while (call->n_passed == call->checks->len && call->n_probes < ELEMENTSOF(probes))
+                if (probes[call->n_probes++](call) < 0)
                         return;
-        }
         if (call->n_passed < call->checks->len)
                 polkit_ask(call, &g_array_index(call->checks, Check, call->n_passed));
         else

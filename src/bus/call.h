@@ -10,7 +10,8 @@
  *               object that was called
  *   authorize   who asks, then polkit, once per Check (authority.c)
  *   probe       for methods that name stores: which paths outside the trusted directories would
- *               be opened; each is one more Check
+ *               be opened; each is one more Check. Before that, whether a text includes files,
+ *               which its problems would tell of
  *   run         the work, once; the answer may come later
  *
  * A call whose connection or caller is gone before run is dropped; after that it completes, and
@@ -25,6 +26,8 @@ typedef struct MethodRow MethodRow;
 typedef int CallParse(Call *call, const ObjectRef *object, sd_bus_message *m, BusError *e);
 /* Answers, or hands the call to the manager; the call is not the caller's any more. */
 typedef void CallRun(Call *call);
+/* Does a text that came with the call include files? */
+typedef bool CallIncludes(const Call *call);
 /* Appends to paths (char*) what the call would newly open. -1 with *e set. */
 typedef int CallPaths(Call *call, GPtrArray *paths, BusError *e);
 /* Appends what comes before the list of changes. */
@@ -68,13 +71,14 @@ struct MethodRow {
         const char *interface, *member;
         const char *action; /* polkit; NULL: anybody may, it reads what properties tell anyway */
         CallParse *parse;
-        CallRun *run;     /* or */
-        EditFunc *edit;   /* with call->edit; answered with reply and the list of changes */
-        CallReply *reply; /* NULL: only the list of changes */
-        unsigned options; /* OptionBits that the last argument may have */
-        CallPaths *paths; /* what it would open, to be probed; NULL: nothing */
-        bool sensitive;   /* the message carries a secret: wipe it */
-        bool with_caller; /* given up when the caller goes */
+        CallRun *run;           /* or */
+        EditFunc *edit;         /* with call->edit; answered with reply and the list of changes */
+        CallReply *reply;       /* NULL: only the list of changes */
+        unsigned options;       /* OptionBits that the last argument may have */
+        CallIncludes *includes; /* NULL: it has no text */
+        CallPaths *paths;       /* what it would open, to be probed; NULL: nothing */
+        bool sensitive;         /* the message carries a secret: wipe it */
+        bool with_caller;       /* given up when the caller goes */
 };
 
 typedef struct Check {
@@ -99,7 +103,7 @@ struct Call {
 
         GArray *checks; /* Check */
         unsigned n_passed;
-        bool probed;
+        unsigned n_probes;    /* that were made */
         sd_bus_slot *pending; /* the question that is out */
         sd_bus_slot *watch;   /* for the caller to go */
         char *cancellation;   /* polkit's name for the question that is out */

@@ -62,8 +62,6 @@ int parse_replace_target(Call *call, const ObjectRef *object, sd_bus_message *m,
         call_add_check(call, ACTION_LUN, NULL);
         call_add_check(call, ACTION_ACCESS, NULL);
         call_add_check(call, ACTION_ACCOUNT, NULL);
-        if (config_text_includes(text))
-                call_add_check(call, ACTION_ANY_PATH, NULL); /* as Verify, which names files */
         return parse_options(call, object, m, e);
 }
 
@@ -621,8 +619,6 @@ int parse_verify_text(Call *call, const ObjectRef *object, sd_bus_message *m, Bu
         if (strlen(text) > VERIFY_TEXT_MAX)
                 return bus_error_set(e, ERROR_LIMIT, "The text is longer than 16 MiB");
         call->text = g_strdup(text);
-        if (config_text_includes(text))
-                call_add_check(call, ACTION_ANY_PATH, NULL); /* as Verify, which names files */
         return parse_options(call, object, m, e);
 }
 
