@@ -4,6 +4,7 @@
 import os
 import re
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tgt  # noqa: E402
@@ -549,10 +550,11 @@ journal 45 _SYSTEMD_UNIT=tgtd.service -- 'Taken back: 2 changes \(not confirmed 
 not grep -q two <(tgtctl list)
 [ ! -e /var/lib/tgt/armed ]; not ls /var/lib/tgt/targets.d/*two*
 # and now for one whose time is over before the next boot, with a file of its own
-tgtctl create gone --size 4M --confirm-within=1s && ls /var/lib/tgt/disks/*gone.img
+tgtctl create gone --size 4M --confirm-within=2s && ls /var/lib/tgt/disks/*gone.img
 systemctl kill -s KILL tgtd.service
 """, "-s", kept)
         assert boot_id(first) != boot_id(second)
+        time.sleep(2)
         machine(REBOOT_SET + r"""
 not grep -qE 'gone|two' <(tgtctl list)
 journal 5 _SYSTEMD_UNIT=tgtd.service -- 'Taken back: 1 changes .* which nobody confirmed before tgtd was started'
