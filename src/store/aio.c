@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -204,7 +205,7 @@ static unsigned gather(AioContext *ctx, AioIo **batch, struct iocb **iocbs)
         unsigned n = 0;
 
         LIST_FOREACH (aio, &ctx->queue, AioIo, link) {
-                if (n == BATCH || ctx->in_kernel + n >= ctx->max)
+                if (n == AIO_BUNCH || ctx->in_kernel + n >= ctx->max)
                         break;
                 prepare(aio);
                 io_set_eventfd(&aio->iocb, ctx->io.fd);
@@ -217,8 +218,8 @@ static unsigned gather(AioContext *ctx, AioIo **batch, struct iocb **iocbs)
 static void context_flush(LoopTask *task)
 {
         AioContext *ctx = CONTAINER_OF(task, AioContext, flush);
-        struct iocb *iocbs[BATCH];
-        AioIo *batch[BATCH];
+        struct iocb *iocbs[AIO_BUNCH];
+        AioIo *batch[AIO_BUNCH];
         List cancelled;
         unsigned n;
 
@@ -276,7 +277,8 @@ static void batch_work(LoopJob *job)
         AioContext *ctx = ac->channel->host->aio;
 
         for (unsigned i = 0; i < ac->n_batch;) {
-                int r = io_submit(ctx->kernel, ac->n_batch - i, ac->iocbs + i);
+                int r = io_submit(ctx->kernel, MIN(ac->n_batch - i, (unsigned)AIO_BUNCH),
+                                  ac->iocbs + i);
 
                 if (r == -EINTR)
                         continue;
@@ -464,9 +466,18 @@ static const StoreOps aio_ops = {
 
 int aio_open(const StoreSpec *spec, Store **ret, StoreError *reterr)
 {
+        const FileStore *fs;
         int r = file_open(spec, &aio_ops, true, ret, reterr);
 
-        if (r >= 0 && !((FileStore *)*ret)->block_device)
-                (*ret)->caps.ring_error = uring_check();
-        return r;
+        if (r < 0)
+                return r;
+        fs = (FileStore *)*ret;
+        if (fs->block_device)
+                return 0;
+        (*ret)->caps.ring_error = uring_check();
+        /* What whoever made the file has left in the page cache: a write would have to throw it
+         * out, and those that may not wait are refused meanwhile. What is not written back yet
+         * stays. */
+        (void)posix_fadvise(fs->fd, 0, 0, POSIX_FADV_DONTNEED);
+        return 0;
 }

@@ -7,6 +7,11 @@
 
 /* What aio.c and uring.c share: a StoreIo on its way through the kernel. */
 
+/* Requests that go to the kernel at a time. What goes together comes back together, where a device
+ * says so once for all: in smaller bunches it has something to do while the initiator has its turn.
+ */
+#define AIO_BUNCH 8
+
 /* In StoreIo.private; once the request goes to a job, a FileJob is there instead. */
 typedef struct AioIo {
         struct iocb iocb;

@@ -57,8 +57,10 @@ static void flush(LoopTask *task)
         aio_take_cancelled(&u->queue, &cancelled);
         aio_end_cancelled(&cancelled);
         do {
-                while (u->in_flight < IN_FLIGHT_MAX && io_uring_sq_space_left(&u->ring) > 0 &&
-                       (aio = LIST_FIRST(&u->queue, AioIo, link)))
+                for (unsigned n = 0; n < AIO_BUNCH && u->in_flight < IN_FLIGHT_MAX &&
+                                     io_uring_sq_space_left(&u->ring) > 0 &&
+                                     (aio = LIST_FIRST(&u->queue, AioIo, link));
+                     n++)
                         prepare(u, aio);
                 /* what the kernel does not take now stays in the ring */
                 if (io_uring_submit(&u->ring) < 0)
