@@ -91,17 +91,19 @@ static const RegistrarHost registrar_host = {
         .changed = host_changed,
 };
 
+static uint64_t wake_cost(const EngineConfig *config)
+{
+        /* a worker that polls must not take the processor of whom it waits for */
+        if (config->spin > 0)
+                return 0;
+        return config->wake_ns == WAKE_MEASURE ? placement_measure_wake() : config->wake_ns;
+}
+
 static int make_workers(Engine *e, const EngineConfig *config)
 {
         size_t keep = (size_t)e->budget.left / e->n_workers / 4;
-        uint64_t wake_ns = config->wake_ns;
+        uint64_t wake_ns = wake_cost(config);
         int r;
-
-        /* a worker that polls must not take the processor of whom it waits for */
-        if (config->spin > 0)
-                wake_ns = 0;
-        else if (wake_ns == WAKE_MEASURE)
-                wake_ns = placement_measure_wake();
 
         e->workers = calloc(e->n_workers, sizeof(*e->workers));
         if (!e->workers)
@@ -427,11 +429,7 @@ static int compare_workers(const void *a, const void *b)
 
 static size_t find_worker(Worker *w, const CollectFrom *from, void *rows, size_t max)
 {
-        EngineWorkerStats *row = rows;
-
-        worker_stats(w, row);
-        row->index = w->index;
-        scsi_worker_latency(w->scsi, &row->latency);
+        worker_stats(w, rows);
         return 1;
 }
 

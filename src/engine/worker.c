@@ -106,7 +106,8 @@ void worker_stats(const Worker *w, EngineWorkerStats *ret)
         LoopStats loop;
 
         epoll_loop_stats(w->loop, &loop);
-        *ret = (EngineWorkerStats){ .turns = loop.turns,
+        *ret = (EngineWorkerStats){ .index = w->index,
+                                    .turns = loop.turns,
                                     .sleeps = loop.sleeps,
                                     .receives = COUNTER_READ(&w->traffic, receives),
                                     .sends = COUNTER_READ(&w->traffic, sends),
@@ -115,6 +116,7 @@ void worker_stats(const Worker *w, EngineWorkerStats *ret)
                                     .commands = iscsi_worker_commands(w->iscsi),
                                     .errors = scsi_worker_errors(w->scsi),
                                     .busy_ns = w->started ? thread_time(w->thread) : 0 };
+        scsi_worker_latency(w->scsi, &ret->latency);
 }
 
 /* ---- life ---- */

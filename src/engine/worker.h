@@ -3,10 +3,10 @@
 
 #include <pthread.h>
 
+#include "base/counter.h"
 #include "engine/acceptor.h"
 #include "engine/control.h"
 #include "engine/engine.h"
-#include "base/counter.h"
 #include "engine/jobs.h"
 #include "engine/placement.h"
 #include "engine/registrar.h"
@@ -33,7 +33,7 @@ struct Worker {
         Placement placement;
 
         /* shared, constant: */
-        uint64_t wake_ns; /* placement_measure_wake(); 0: is not to be placed */
+        uint64_t wake_ns; /* EngineConfig's, or what was measured; 0: is not to be placed */
         Worker *workers;  /* all of them */
         Registrar *registrar;
         Acceptor *acceptor; /* worker 0's */
@@ -54,7 +54,7 @@ void worker_stop(Worker *w);
  * with them buffers and the loop, which are left behind. */
 bool worker_done(Worker *w);
 
-/* Any thread; the thread of w has not been joined. */
+/* On its loop. */
 void worker_stats(const Worker *w, EngineWorkerStats *ret);
 
 /* RegistrarHost's part that needs workers. */

@@ -265,7 +265,8 @@ static void on_timer(LoopTimer *timer)
                 c->woken = false;
                 conn_wake(c);
         } else if (c->aborted)
-                conn_terminate_notify(c, -ENOMEM, "no memory for what is to be sent");
+                conn_terminate_notify(c, -EIO,
+                                      "what is half sent has gone, or there is no memory for it");
         else if (c->login)
                 login_timeout(c);
         else

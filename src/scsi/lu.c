@@ -65,6 +65,11 @@ void lu_look_at_store(LogicalUnit *lu, LuState *state)
         __atomic_store_n(&lu->extents, state->limits.extents, __ATOMIC_RELAXED);
 }
 
+/* memcmp() looks at what is between members, too */
+_Static_assert(sizeof(LuIdentity) ==
+                       offsetof(LuIdentity, naa_local) + sizeof(((LuIdentity *)0)->naa_local),
+               "LuIdentity has a hole");
+
 bool lu_identity_equal(const LuIdentity *a, const LuIdentity *b)
 {
         LuIdentity like = *a;

@@ -389,14 +389,11 @@ static __attribute__((noinline)) void add_first_time(const Task *task)
 
 static void take_time(const Task *task)
 {
-        LuSlot *slot = task->slot;
-
         if (UNLIKELY(task->nexus->worker->lap.since != task->since || !task->nexus->latency))
                 add_first_time(task);
         else
                 add_time(task);
-        if (UNLIKELY(--slot->refs == 0))
-                slot_gone(slot);
+        slot_unref(task->slot);
 }
 
 void task_release(Task *task)

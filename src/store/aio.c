@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -466,18 +465,9 @@ static const StoreOps aio_ops = {
 
 int aio_open(const StoreSpec *spec, Store **ret, StoreError *reterr)
 {
-        const FileStore *fs;
         int r = file_open(spec, &aio_ops, true, ret, reterr);
 
-        if (r < 0)
-                return r;
-        fs = (FileStore *)*ret;
-        if (fs->block_device)
-                return 0;
-        (*ret)->caps.ring_error = uring_check();
-        /* What whoever made the file has left in the page cache: a write would have to throw it
-         * out, and those that may not wait are refused meanwhile. What is not written back yet
-         * stays. */
-        (void)posix_fadvise(fs->fd, 0, 0, POSIX_FADV_DONTNEED);
-        return 0;
+        if (r >= 0 && !((FileStore *)*ret)->block_device)
+                (*ret)->caps.ring_error = uring_check();
+        return r;
 }

@@ -310,6 +310,11 @@ static int open_thing(const StoreSpec *spec, bool direct, int *ret_fd, struct st
                 return open_error(spec->path, -errno, direct, reterr);
         if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
                 return not_suitable(spec->path, st.st_mode, reterr);
+        /* What whoever made the file has left in the page cache: a write would have to throw it
+         * out, and those that may not wait are refused meanwhile. What is not written back yet
+         * stays. */
+        if (direct && S_ISREG(st.st_mode))
+                (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
         *ret_readonly = readonly;
         *ret_st = st;
         *ret_fd = take_fd(&fd);

@@ -48,6 +48,14 @@ static void prepare(Uring *u, AioIo *aio)
         list_remove(&aio->link);
 }
 
+/* What the ring and the kernel have room for. */
+static AioIo *next(Uring *u)
+{
+        if (u->in_flight >= IN_FLIGHT_MAX || io_uring_sq_space_left(&u->ring) == 0)
+                return NULL;
+        return LIST_FIRST(&u->queue, AioIo, link);
+}
+
 static void flush(LoopTask *task)
 {
         Uring *u = CONTAINER_OF(task, Uring, flush);
@@ -57,10 +65,7 @@ static void flush(LoopTask *task)
         aio_take_cancelled(&u->queue, &cancelled);
         aio_end_cancelled(&cancelled);
         do {
-                for (unsigned n = 0; n < AIO_BUNCH && u->in_flight < IN_FLIGHT_MAX &&
-                                     io_uring_sq_space_left(&u->ring) > 0 &&
-                                     (aio = LIST_FIRST(&u->queue, AioIo, link));
-                     n++)
+                for (unsigned n = 0; n < AIO_BUNCH && (aio = next(u)); n++)
                         prepare(u, aio);
                 /* what the kernel does not take now stays in the ring */
                 if (io_uring_submit(&u->ring) < 0)
