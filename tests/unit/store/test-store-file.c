@@ -413,6 +413,46 @@ static void test_lend_not(void)
         }
 }
 
+/* ---- the page cache ---- */
+
+static size_t pages_cached(const char *path)
+{
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        uint8_t *p = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
+        uint8_t in[SIZE / 4096];
+        size_t n = 0;
+
+        g_assert_true(fd >= 0 && p != MAP_FAILED);
+        g_assert_cmpint(mincore(p, SIZE, in), ==, 0);
+        for (size_t i = 0; i < sizeof(in); i++)
+                n += in[i] & 1;
+        (void)munmap(p, SIZE);
+        (void)close(fd);
+        return n;
+}
+
+/* What is opened for direct I/O is not cached from before; what is not stays so. */
+static void test_cached_before(void)
+{
+        for (size_t t = 0; t < G_N_ELEMENTS(types); t++) {
+                g_autofree char *path = make_file(PATH_DISK, SIZE);
+                g_autofree uint8_t *buf = g_malloc0(SIZE);
+                int fd = open(path, O_WRONLY | O_CLOEXEC);
+                StoreSpec spec = { .type = types[t], .path = path };
+                StoreError error;
+                Store *s;
+
+                g_assert_cmpint(pwrite(fd, buf, SIZE, 0), ==, SIZE);
+                g_assert_cmpint(fsync(fd), ==, 0);
+                (void)close(fd);
+                g_assert_cmpuint(pages_cached(path), ==, SIZE / 4096);
+                g_assert_cmpint(store_open(&spec, &s, &error), ==, 0);
+                g_assert_cmpuint(pages_cached(path), ==, t == 0 ? SIZE / 4096 : 0);
+                (void)store_unref(s);
+                (void)unlink(path);
+        }
+}
+
 /* ---- without io_uring ---- */
 
 static void test_old_kernel(void)
@@ -585,6 +625,7 @@ int main(int argc, char **argv)
         g_test_add_func("/store/file/lend-cut-off", test_lend_cut_off);
         g_test_add_func("/store/file/lend-replaced", test_lend_replaced);
         g_test_add_func("/store/file/lend-not", test_lend_not);
+        g_test_add_func("/store/file/cached-before", test_cached_before);
         g_test_add_func("/store/file/old-kernel", test_old_kernel);
         g_test_add_data_func("/store/file/no-space", &rdwr, test_no_space);
         g_test_add_data_func("/store/file/no-space-cached", &cached, test_no_space);
