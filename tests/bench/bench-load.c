@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 
+#include "base/clock.h"
 #include "base/parse.h"
 #include "cpu.h"
 #include "initiator.h"
@@ -70,7 +71,7 @@ static int serve(Thread *t, Initiator *i)
         i->stopping = at == PHASE_END;
         r = initiator_receive(i, at == PHASE_RECORD, &now);
         if (r == 0 && (now != 0 || was_blocked || initiator_idle(i)))
-                r = initiator_fill(i, now ? now : clock_now());
+                r = initiator_fill(i, now ? now : monotonic_now());
         if (r == 0 && i->blocked != was_blocked)
                 r = watch(t, i, EPOLL_CTL_MOD);
         if (r < 0)
@@ -131,8 +132,8 @@ static int thread_run(Thread *t)
                 if (finished(t, stopping))
                         break;
                 if (stopping && deadline == 0)
-                        deadline = clock_now() + ANSWER_NS;
-                if (stopping && clock_now() > deadline) {
+                        deadline = monotonic_now() + ANSWER_NS;
+                if (stopping && monotonic_now() > deadline) {
                         t->error = "commands are not answered";
                         r = -ETIMEDOUT;
                         break;
@@ -247,14 +248,14 @@ static int measure(Thread *threads, Result *ret)
 
         if (!options.load.fill)
                 (void)usleep(options.warmup_ms * 1000);
-        start = clock_now();
+        start = monotonic_now();
         r = cpu_read(getpid(), &own_before);
         if (options.pid && r == 0)
                 r = cpu_read((pid_t)options.pid, &before);
         __atomic_store_n(&phase, PHASE_RECORD, __ATOMIC_RELAXED);
         pass_time(threads);
         __atomic_store_n(&phase, PHASE_END, __ATOMIC_RELAXED);
-        ret->elapsed_ns = clock_now() - start;
+        ret->elapsed_ns = monotonic_now() - start;
         if (options.pid && r == 0)
                 r = cpu_read((pid_t)options.pid, &after);
         if (r == 0)

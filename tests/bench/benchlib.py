@@ -24,10 +24,15 @@ import tgt  # noqa: E402
 STGT_CONTROL = 17  # its control port: not the one of an stgt that may run here
 PREFIX = "iqn.2026-01.org.tgt1.bench:"
 PLACES = {"tmpfs": "/dev/shm", "disk": "/var/tmp"}
+ON_LOOP = "ext4 in memory"  # a place too: a real file system on a disk that is not the limit
 
 
 def fail(text):
     sys.exit(f"bench: {text}")
+
+
+class Unavailable(Exception):
+    """This machine cannot make a place to measure in."""
 
 
 def program(*parts):
@@ -55,12 +60,35 @@ def alone():
 
 
 @contextlib.contextmanager
-def scratch(place):
-    directory = tempfile.mkdtemp(prefix="tgt-bench-", dir=PLACES[place])
+def scratch(place, mib=0):
+    """mib: what will be written there, for a place that is made to measure."""
+    directory = tempfile.mkdtemp(prefix="tgt-bench-",
+                                 dir=PLACES["tmpfs" if place == ON_LOOP else place])
     try:
-        yield directory
+        if place == ON_LOOP:
+            with ext4_on_loop(directory, mib) as mounted:
+                yield mounted
+        else:
+            yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def ext4_on_loop(directory, mib):
+    """A loop device over a file in memory."""
+    image, mounted = os.path.join(directory, "image"), os.path.join(directory, "mounted")
+    os.mkdir(mounted)
+    with open(image, "wb") as f:
+        f.truncate((mib + mib // 8 + 64) << 20)
+    for argv in (["mkfs.ext4", "-q", "-F", image], ["mount", "-o", "loop", image, mounted]):
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Unavailable(f"{' '.join(argv)}: {done.stderr.strip()}")
+    try:
+        yield mounted
+    finally:
+        subprocess.run(["umount", mounted], check=True)
 
 
 def make_file(path, mib):
@@ -179,6 +207,13 @@ def load(server, target, first=(), **options):
     if server.process.poll() is not None:
         fail(f"the target ended: exit {server.process.returncode}")
     return result
+
+
+def exchange(seconds):
+    """The bytes of a read of 4 KiB, exchanged over TCP without a target: what bench-exchange says."""
+    argv = [program("tests", "bench", "bench-exchange"), f"{int(seconds * 1000)}ms"]
+    return load_result(subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True), "bench-exchange")
 
 
 def wait_for(server, target):

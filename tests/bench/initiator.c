@@ -5,8 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "scsi/scsi.h"
 
 #define PATTERN_SIZE (1 * MIB)
@@ -18,14 +18,6 @@
 #define HEAD_SIZE (2 * KIB)
 
 static uint8_t pattern[PATTERN_SIZE];
-
-uint64_t clock_now(void)
-{
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-}
 
 int initiator_fail(Initiator *i, int error, const char *format, ...)
 {
@@ -504,7 +496,7 @@ int initiator_receive(Initiator *i, bool record, uint64_t *ret_now)
                         return initiator_fail(i, -errno, "receive: %s", strerror(errno));
                 if (n == 0)
                         return initiator_fail(i, -ECONNRESET, "the target closed the connection");
-                *ret_now = clock_now();
+                *ret_now = monotonic_now();
                 if (skip) {
                         i->payload -= (uint32_t)n;
                         if (i->payload == 0)

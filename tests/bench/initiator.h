@@ -98,8 +98,6 @@ int initiator_fill(Initiator *i, uint64_t now);
 int initiator_receive(Initiator *i, bool record, uint64_t *ret_now);
 bool initiator_idle(const Initiator *i); /* nothing is in flight */
 
-uint64_t clock_now(void); /* monotonic, ns */
-
 /* Between the files of the initiator. */
 int initiator_fail(Initiator *i, int error, const char *format, ...) _printf_(3, 4);
 int initiator_login(Initiator *i);

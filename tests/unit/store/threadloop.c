@@ -4,9 +4,10 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 
 #include <glib.h>
+
+#include "base/clock.h"
 
 #define TIMERS_MAX 1024
 
@@ -51,14 +52,6 @@ static void push(Fifo *f, LoopTask *task)
         task->next = NULL;
         *f->last = task;
         f->last = &task->next;
-}
-
-static uint64_t clock_now(void)
-{
-        struct timespec t;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * NSEC_PER_SEC + (uint64_t)t.tv_nsec;
 }
 
 static uint64_t op_now(Loop *loop)
@@ -244,7 +237,7 @@ static int run_timers(ThreadLoop *t)
 {
         uint64_t next = UINT64_MAX;
 
-        t->now = clock_now();
+        t->now = monotonic_now();
         for (size_t i = 0; i < t->n_timers;) {
                 LoopTimer *timer = t->timers[i];
 
@@ -268,7 +261,7 @@ static void *loop_thread(void *userdata)
         struct epoll_event ev[64];
         uint64_t count;
 
-        t->now = clock_now();
+        t->now = monotonic_now();
         t->start(&t->loop, t->userdata);
         while (!t->stop) {
                 int n = epoll_wait(t->epoll, ev, G_N_ELEMENTS(ev), run_timers(t));
