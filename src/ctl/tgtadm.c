@@ -21,23 +21,21 @@ static const struct {
         { "account", ADM_ACCOUNT },       { "lld", ADM_LLD },
 };
 
-static int find_mode(const char *word, AdmMode *ret)
+/* An AdmMode, or negative errno. */
+static int find_mode(const char *word)
 {
         for (size_t i = 0; i < ELEMENTSOF(mode_words); i++)
-                if (STREQ(mode_words[i].word, word)) {
-                        *ret = mode_words[i].mode;
-                        return 0;
-                }
+                if (STREQ(mode_words[i].word, word))
+                        return (int)mode_words[i].mode;
         return -ENOENT;
 }
 
-static int find_op(const char *word, AdmOp *ret)
+/* An AdmOp, or negative errno. */
+static int find_op(const char *word)
 {
         for (int i = 0; i < _ADM_OP_MAX; i++)
-                if (STREQ(adm_op_names[i], word)) {
-                        *ret = (AdmOp)i;
-                        return 0;
-                }
+                if (STREQ(adm_op_names[i], word))
+                        return i;
         return -ENOENT;
 }
 
@@ -162,14 +160,13 @@ static int answer_help(const Adm *a)
 static int find_row(Adm *a)
 {
         const char *op_word = adm_value(a, 'o'), *mode_word = adm_value(a, 'm');
-        AdmMode mode;
-        AdmOp op;
+        int op = op_word ? find_op(op_word) : 0, mode = mode_word ? find_mode(mode_word) : 0;
 
-        if (op_word && find_op(op_word, &op) < 0) {
+        if (op < 0) {
                 (void)adm_failf(a, "unknown operation", "%s", op_word);
                 return ADM_UNKNOWN_WORD;
         }
-        if (mode_word && find_mode(mode_word, &mode) < 0) {
+        if (mode < 0) {
                 (void)adm_failf(a, "unknown mode", "%s", mode_word);
                 return ADM_UNKNOWN_WORD;
         }
@@ -177,7 +174,7 @@ static int find_row(Adm *a)
                 return adm_fail(a, "specify the operation type", NULL);
         if (!mode_word)
                 return adm_fail(a, "specify the mode", NULL);
-        a->row = adm_row_find(mode, op);
+        a->row = adm_row_find((AdmMode)mode, (AdmOp)op);
         if (!a->row) {
                 g_autofree char *text = g_strdup_printf("operation %s not supported in %s mode",
                                                         adm_op_names[op], adm_mode_names[mode]);
