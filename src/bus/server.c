@@ -2,8 +2,8 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "bus/call.h"
 #include "bus/paths.h"
 #include "bus/transient.h"
@@ -372,24 +372,16 @@ int bus_server_new(Manager *m, sd_event *event, BusServer **ret)
         return 0;
 }
 
-static uint64_t now_usec(void)
-{
-        struct timespec t;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 /* sd_bus_flush() waits for ever for a peer that does not read. The connection may go meanwhile. */
-static void flush_until(sd_bus *bus, uint64_t until)
+static void flush_until(sd_bus *bus, uint64_t until_ns)
 {
-        uint64_t n;
+        uint64_t n, now;
 
         while (sd_bus_is_open(bus) > 0 && sd_bus_get_n_queued_write(bus, &n) >= 0 && n > 0 &&
-               now_usec() < until) {
+               (now = monotonic_now()) < until_ns) {
                 struct pollfd p = { .fd = sd_bus_get_fd(bus), .events = POLLOUT };
 
-                if (poll(&p, 1, (int)((until - now_usec()) / 1000 + 1)) <= 0 ||
+                if (poll(&p, 1, (int)((until_ns - now) / NSEC_PER_MSEC + 1)) <= 0 ||
                     !(p.revents & POLLOUT) || sd_bus_process(bus, NULL) < 0)
                         return;
         }
@@ -397,7 +389,7 @@ static void flush_until(sd_bus *bus, uint64_t until)
 
 void bus_server_flush(BusServer *b, uint64_t timeout_usec)
 {
-        uint64_t until = now_usec() + timeout_usec;
+        uint64_t until_ns = monotonic_now() + timeout_usec * NSEC_PER_USEC;
 
         b->stopping = true;
         signals_flush(b->signals);
@@ -405,7 +397,7 @@ void bus_server_flush(BusServer *b, uint64_t timeout_usec)
                 sd_bus *bus = sd_bus_ref(c->bus);
 
                 if (bus)
-                        flush_until(bus, until);
+                        flush_until(bus, until_ns);
                 sd_bus_unref(bus);
         }
 }

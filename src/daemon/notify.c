@@ -2,9 +2,10 @@
 #include "daemon/notify.h"
 
 #include <inttypes.h>
-#include <time.h>
 
 #include <systemd/sd-daemon.h>
+
+#include "base/clock.h"
 
 void notify_ready(const char *status)
 {
@@ -18,11 +19,8 @@ void notify_status(const char *status)
 
 void notify_reloading(void)
 {
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
         (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=Reloading",
-                         (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
+                         monotonic_now() / NSEC_PER_USEC);
 }
 
 void notify_stopping(void)

@@ -2,8 +2,8 @@
 #include "store/rbd-cluster.h"
 
 #include <stdio.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "store/module.h"
 
 #define OPEN_WAIT (2500 * NSEC_PER_MSEC) /* less than a change waits for stores */
@@ -64,14 +64,6 @@ static void init(void)
 {
         list_init(&clusters);
         init_condition(&changed);
-}
-
-static uint64_t now_ns(void)
-{
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
 /* false: it is time. */
@@ -243,7 +235,7 @@ static uint64_t drop_kept(RbdCluster *c)
         LIST_FOREACH_SAFE (o, &c->openings, Opening, link) {
                 if (!o->over || o->waiters > 0)
                         continue;
-                if (o->until > now_ns()) {
+                if (o->until > monotonic_now()) {
                         next = MIN(next, o->until);
                         continue;
                 }
@@ -325,7 +317,7 @@ static int cluster_new(const RbdSpec *spec, RbdCluster **ret)
         memcpy(c->conf, spec->conf, sizeof(c->conf));
         memcpy(c->id, spec->id, sizeof(c->id));
         memcpy(c->name, spec->cluster, sizeof(c->name));
-        c->deadline = now_ns() + OPEN_WAIT;
+        c->deadline = monotonic_now() + OPEN_WAIT;
         c->users = 1; /* the caller's, so that the thread does not end before it is used */
         list_init(&c->work);
         list_init(&c->openings);
@@ -426,7 +418,7 @@ static void opening_set_result(Opening *o, int r)
 
         o->over = true;
         o->result = r;
-        o->until = now_ns() + KEEP;
+        o->until = monotonic_now() + KEEP;
         if (r < 0) {
                 RbdImage *image = TAKE_PTR(o->image);
 
@@ -607,7 +599,7 @@ static int opening_get(const RbdSpec *spec, Opening **ret)
         o->cluster = c;
         o->spec = *spec;
         o->readonly = *spec->name.snapshot != '\0';
-        o->deadline = now_ns() + OPEN_WAIT;
+        o->deadline = monotonic_now() + OPEN_WAIT;
         list_append(&c->openings, &o->link);
         queue_work(c, &o->work, opening_run);
         *ret = o;
@@ -619,7 +611,7 @@ static bool opening_wait(const Opening *o)
         const RbdCluster *c = o->cluster;
         uint64_t until = c->state == CONNECTING ? c->deadline : o->deadline;
 
-        return now_ns() < until && wait_until(&changed, until);
+        return monotonic_now() < until && wait_until(&changed, until);
 }
 
 static int opening_take(Opening *o, RbdImage **ret, StoreError *reterr)
@@ -697,7 +689,7 @@ static int probe_begin(RbdImage *image)
 /* With the lock, which is given up meanwhile. */
 static int probe(RbdImage *image)
 {
-        uint64_t until = now_ns() + LOOK_WAIT;
+        uint64_t until = monotonic_now() + LOOK_WAIT;
         int r;
 
         image->probe = PROBE_PENDING;
