@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
+
 #define MAGIC "tgt-changes 1"
 #define BOOT_ID_SIZE 37
 #define UNKNOWN_BOOT "unknown"
@@ -15,6 +17,7 @@ struct CommitLog {
         char boot[BOOT_ID_SIZE];
         off_t end;           /* of what counts */
         GHashTable *changed; /* paths that are not synchronised yet */
+        bool doubtful;       /* some may have been lost on the way to the disk */
 };
 
 /* ---- changes --------------------------------------------------------------------------------- */
@@ -186,13 +189,14 @@ static int append(CommitLog *l, const char *text, size_t size, bool sync)
 }
 
 /* The record that was appended last does not count any more. */
-static void append_undo(CommitLog *l, off_t end)
+static int append_undo(CommitLog *l, off_t end)
 {
         _cleanup_close_ int fd = open(l->path, O_WRONLY | O_CLOEXEC);
 
-        if (fd >= 0 && ftruncate(fd, end) == 0 && l->durable)
-                (void)fdatasync(fd);
-        l->end = end;
+        l->end = end; /* the next one is written over it */
+        if (fd < 0 || ftruncate(fd, end) < 0 || (l->durable && fdatasync(fd) < 0))
+                return -errno;
+        return 0;
 }
 
 /* ---- carrying out ---------------------------------------------------------------------------- */
@@ -257,6 +261,31 @@ static int put_in_place(const GPtrArray *changes, char **temporaries, guint *ret
         return 0;
 }
 
+/* The first n were put in place, the next one could not be. */
+static void take_back(CommitLog *l, const GPtrArray *changes, guint n, off_t end)
+{
+        int r = append_undo(l, end);
+
+        if (r < 0)
+                log_error("A change that is refused could not be taken out of %s: %s; until the "
+                          "next one it would be made when tgtd is started.",
+                          l->path, strerror(-r));
+        for (; n > 0; n--) {
+                const FileChange *c = changes->pdata[n - 1];
+
+                r = put_file(c->path, c->before, c->before_size);
+                /* no log has this */
+                if (r == 0 && l->durable)
+                        r = sync_path(c->path, O_NOFOLLOW | O_NONBLOCK);
+                if (r == 0 && l->durable)
+                        r = sync_directory_of(c->path);
+                if (r < 0)
+                        log_error("%s was changed by what is refused, and could not be put back: "
+                                  "%s",
+                                  c->path, strerror(-r));
+        }
+}
+
 int commit_log_run(CommitLog *l, const GPtrArray *changes)
 {
         char **temporaries = g_new0(char *, changes->len + 1);
@@ -274,68 +303,20 @@ int commit_log_run(CommitLog *l, const GPtrArray *changes)
         }
         if (r == 0) {
                 r = put_in_place(changes, temporaries, &n);
-                if (r < 0) {
-                        append_undo(l, end);
-                        for (; n > 0; n--) {
-                                const FileChange *c = changes->pdata[n - 1];
-
-                                (void)put_file(c->path, c->before, c->before_size);
-                        }
-                }
+                if (r < 0)
+                        take_back(l, changes, n, end);
         }
         drop_temporaries(temporaries, changes->len);
         if (r < 0)
                 return r;
         for (guint i = 0; i < changes->len; i++)
                 g_hash_table_add(l->changed, g_strdup(((FileChange *)changes->pdata[i])->path));
-        (void)append(l, "done\n", strlen("done\n"), false); /* without it, it is done once more */
+        /* without it, this one and what follows are done once more */
+        (void)append(l, "done\n", strlen("done\n"), false);
         return 0;
 }
 
-/* ---- settling -------------------------------------------------------------------------------- */
-
-unsigned commit_log_unsettled(const CommitLog *l)
-{
-        return g_hash_table_size(l->changed);
-}
-
-static int empty(CommitLog *l)
-{
-        _cleanup_close_ int fd = open(l->path, O_WRONLY | O_CLOEXEC);
-
-        if (fd < 0)
-                return errno == ENOENT ? 0 : -errno;
-        if (ftruncate(fd, 0) < 0 || (l->durable && fdatasync(fd) < 0))
-                return -errno;
-        l->end = 0;
-        return 0;
-}
-
-int commit_log_settle(CommitLog *l, unsigned max)
-{
-        g_autoptr(GHashTable) dirs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-        GHashTableIter iter;
-        gpointer path;
-        int r = 0;
-
-        g_hash_table_iter_init(&iter, l->changed);
-        while (r == 0 && max > 0 && g_hash_table_iter_next(&iter, &path, NULL)) {
-                r = l->durable ? sync_path(path, O_NOFOLLOW | O_NONBLOCK) : 0;
-                if (r < 0)
-                        break;
-                g_hash_table_add(dirs, g_path_get_dirname(path));
-                g_hash_table_iter_remove(&iter);
-                max--;
-        }
-        g_hash_table_iter_init(&iter, dirs);
-        while (r == 0 && l->durable && g_hash_table_iter_next(&iter, &path, NULL))
-                r = sync_path(path, O_DIRECTORY);
-        if (r == 0 && commit_log_unsettled(l) == 0)
-                r = empty(l);
-        return r < 0 ? r : (int)commit_log_unsettled(l);
-}
-
-/* ---- opening --------------------------------------------------------------------------------- */
+/* ---- reading the log ------------------------------------------------------------------------- */
 
 typedef struct Reader {
         const char *p;
@@ -413,7 +394,7 @@ static bool read_record(Reader *in, GPtrArray *ret)
         return true;
 }
 
-static int redo(CommitLog *l, const GPtrArray *changes)
+static int redo(const GPtrArray *changes)
 {
         for (guint i = 0; i < changes->len; i++) {
                 const FileChange *c = changes->pdata[i];
@@ -425,7 +406,9 @@ static int redo(CommitLog *l, const GPtrArray *changes)
         return 0;
 }
 
-static int replay(CommitLog *l, Reader *in, const char *begin, bool same_boot, unsigned *ret_redone)
+/* trust_done: what is said to be done is, as long as everything before it was. */
+static int replay(CommitLog *l, Reader *in, const char *begin, bool trust_done,
+                  unsigned *ret_redone)
 {
         static const char done[] = "done\n";
 
@@ -440,8 +423,10 @@ static int replay(CommitLog *l, Reader *in, const char *begin, bool same_boot, u
                 is_done = in->n >= strlen(done) && memcmp(in->p, done, strlen(done)) == 0;
                 if (is_done)
                         (void)take(in, strlen(done));
-                if (!is_done || !same_boot) {
-                        r = redo(l, changes);
+                /* what is older must not come to stand where what is newer was put */
+                trust_done = trust_done && is_done;
+                if (!trust_done) {
+                        r = redo(changes);
                         if (r < 0)
                                 return r;
                         *ret_redone += 1;
@@ -453,7 +438,8 @@ static int replay(CommitLog *l, Reader *in, const char *begin, bool same_boot, u
         }
 }
 
-static int replay_all(CommitLog *l, const char *text, size_t size, unsigned *ret_redone)
+static int replay_all(CommitLog *l, const char *text, size_t size, bool trust_done,
+                      unsigned *ret_redone)
 {
         Reader in = { text, size };
         char line[128], boot[BOOT_ID_SIZE] = "";
@@ -463,8 +449,106 @@ static int replay_all(CommitLog *l, const char *text, size_t size, unsigned *ret
         if (sscanf(line, MAGIC " %36s", boot) != 1)
                 return g_str_has_prefix(line, "tgt-changes ") ? -EPROTONOSUPPORT : -EBADMSG;
         l->end = in.p - text;
-        return replay(l, &in, text, STREQ(boot, l->boot) && !STREQ(boot, UNKNOWN_BOOT), ret_redone);
+        trust_done = trust_done && STREQ(boot, l->boot) && !STREQ(boot, UNKNOWN_BOOT);
+        return replay(l, &in, text, trust_done, ret_redone);
 }
+
+/* ---- settling -------------------------------------------------------------------------------- */
+
+unsigned commit_log_unsettled(const CommitLog *l)
+{
+        return g_hash_table_size(l->changed);
+}
+
+static int empty(CommitLog *l)
+{
+        _cleanup_close_ int fd = open(l->path, O_WRONLY | O_CLOEXEC);
+
+        if (fd < 0)
+                return errno == ENOENT ? 0 : -errno;
+        if (ftruncate(fd, 0) < 0 || (l->durable && fdatasync(fd) < 0))
+                return -errno;
+        l->end = 0;
+        return 0;
+}
+
+/* All that the log has is written once more. */
+static int write_again(CommitLog *l)
+{
+        g_autofree char *text = NULL;
+        off_t end = l->end;
+        unsigned redone;
+        size_t size;
+        int r;
+
+        if (!g_file_get_contents(l->path, &text, &size, NULL))
+                return -EIO;
+        r = (off_t)size < end ? -EBADMSG : replay_all(l, text, (size_t)end, false, &redone);
+        if (r == 0 && l->end != end)
+                r = -EBADMSG;
+        l->end = end;
+        explicit_bzero(text, size);
+        return r;
+}
+
+/* Those of paths, and their directories. */
+static int sync_all(const GPtrArray *paths)
+{
+        g_autoptr(GHashTable) dirs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        GHashTableIter iter;
+        gpointer dir;
+        int r = 0;
+
+        for (guint i = 0; i < paths->len && r == 0; i++) {
+                r = sync_path(paths->pdata[i], O_NOFOLLOW | O_NONBLOCK);
+                g_hash_table_add(dirs, g_path_get_dirname(paths->pdata[i]));
+        }
+        g_hash_table_iter_init(&iter, dirs);
+        while (r == 0 && g_hash_table_iter_next(&iter, &dir, NULL))
+                r = sync_path(dir, O_DIRECTORY);
+        return r;
+}
+
+/* Up to max of what was changed; the table owns the paths. */
+static GPtrArray *some_changed(const CommitLog *l, unsigned max)
+{
+        GPtrArray *paths = g_ptr_array_new();
+        GHashTableIter iter;
+        gpointer path;
+
+        g_hash_table_iter_init(&iter, l->changed);
+        while (paths->len < max && g_hash_table_iter_next(&iter, &path, NULL))
+                g_ptr_array_add(paths, path);
+        return paths;
+}
+
+int commit_log_settle(CommitLog *l, unsigned max)
+{
+        g_autoptr(GPtrArray) paths = NULL;
+        int r;
+
+        if (l->doubtful) {
+                r = write_again(l);
+                if (r < 0)
+                        return r;
+                l->doubtful = false;
+        }
+        paths = some_changed(l, max);
+        r = l->durable ? sync_all(paths) : 0;
+        if (r < 0) {
+                /* An error of fsync(2) is told once; the next call may succeed without what was to
+                 * be written, and the same goes for what was synchronised just before. */
+                l->doubtful = true;
+                return r;
+        }
+        for (guint i = 0; i < paths->len; i++)
+                g_hash_table_remove(l->changed, paths->pdata[i]);
+        if (commit_log_unsettled(l) == 0)
+                r = empty(l);
+        return r < 0 ? r : (int)commit_log_unsettled(l);
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static void read_boot_id(char ret[BOOT_ID_SIZE])
 {
@@ -491,7 +575,7 @@ int commit_log_open(const char *path, bool durable, CommitLog **ret, unsigned *r
         l->changed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         read_boot_id(l->boot);
         if (g_file_get_contents(path, &text, &size, &e))
-                r = replay_all(l, text, size, ret_redone);
+                r = replay_all(l, text, size, true, ret_redone);
         else if (!g_error_matches(e, G_FILE_ERROR, G_FILE_ERROR_NOENT))
                 r = g_error_matches(e, G_FILE_ERROR, G_FILE_ERROR_ACCES) ? -EACCES : -EIO;
         if (text)

@@ -8,9 +8,9 @@
  *
  * What is to be changed goes into a log first, as a record with a checksum; once that is on disk
  * the change is decided, and the files are replaced without being synchronised one by one. Whoever
- * opens the log next finishes what was not finished: after a crash of the process the last record,
- * after one of the machine (another boot id) all of them. commit_log_settle() synchronises the
- * files some time later and empties the log.
+ * opens the log next finishes what was not finished: after a crash of the process the first record
+ * that is not done and all that follow it, after one of the machine (another boot id) all of them.
+ * commit_log_settle() synchronises the files some time later and empties the log.
  *
  * Log: a line "tgt-changes 1 BOOTID", then per change a line "change FILES BYTES SHA256", BYTES of
  * it, and a line "done" once its files are in place. Per file there is a line "put LENGTH LENGTH"
@@ -43,6 +43,7 @@ CommitLog *commit_log_free(CommitLog *l);
 /* Carries out changes (FileChange*), all (0) or none of them (negative errno). */
 int commit_log_run(CommitLog *l, const GPtrArray *changes);
 /* Synchronises up to max of the files that were changed; the log is emptied with the last. Returns
- * how many are left, or negative errno. */
+ * how many are left, or negative errno: nothing is forgotten then, and the next call writes all of
+ * them again first, from the log. */
 int commit_log_settle(CommitLog *l, unsigned max);
 unsigned commit_log_unsettled(const CommitLog *l);

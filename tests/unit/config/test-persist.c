@@ -1,73 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "config/commit.h"
 #include "helpers.h"
+#include "logs.h"
 
-#include <glib/gstdio.h>
 #include <sys/stat.h>
 
 #define A "iqn.2026-01.com.example:a"
-
-static char *make_dir(void)
-{
-        char *dir = g_dir_make_tmp("tgt-persist-XXXXXX", NULL);
-
-        g_assert_nonnull(dir);
-        return dir;
-}
-
-static guint count_files(const char *dir)
-{
-        GDir *d = g_dir_open(dir, 0, NULL);
-        guint n = 0;
-
-        while (g_dir_read_name(d))
-                n++;
-        g_dir_close(d);
-        return n;
-}
-
-static CommitLog *open_log(const char *dir, unsigned redone)
-{
-        g_autofree char *path = g_build_filename(dir, "changes", NULL);
-        CommitLog *log;
-        unsigned n;
-
-        g_assert_cmpint(commit_log_open(path, true, &log, &n), ==, 0);
-        g_assert_cmpuint(n, ==, redone);
-        return log;
-}
-
-static int run_one(CommitLog *log, FileChange *change)
-{
-        g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func((GDestroyNotify)file_change_free);
-
-        g_ptr_array_add(all, change);
-        return commit_log_run(log, all);
-}
-
-static void put(GPtrArray *to, const char *dir, const char *name, const char *text)
-{
-        g_autofree char *path = g_build_filename(dir, name, NULL);
-
-        g_ptr_array_add(to, file_change_new(path, g_strdup(text), text ? strlen(text) : 0));
-}
-
-/* text NULL: there is no such file. */
-static void assert_file(const char *dir, const char *name, const char *text)
-{
-        g_autofree char *path = g_build_filename(dir, name, NULL), *found = NULL;
-
-        (void)g_file_get_contents(path, &found, NULL, NULL);
-        g_assert_cmpstr(found, ==, text);
-}
-
-static void remove_all(const char *dir)
-{
-        const char *argv[] = { "rm", "-r", dir, NULL };
-
-        g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL,
-                                   NULL, NULL, NULL));
-}
 
 static void test_names(void)
 {
@@ -148,133 +85,6 @@ static void test_save(void)
         remove_all(root);
 }
 
-/* When one of them cannot be done, what was there before all of them is still there. */
-static void test_failure(void)
-{
-        g_autofree char *dir = make_dir(), *blocked = g_build_filename(dir, "b", NULL);
-        g_autofree char *inside = g_build_filename(blocked, "x", NULL);
-        g_autoptr(GPtrArray) first =
-                g_ptr_array_new_with_free_func((GDestroyNotify)file_change_free);
-        g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func((GDestroyNotify)file_change_free);
-        g_autoptr(GPtrArray) dirless =
-                g_ptr_array_new_with_free_func((GDestroyNotify)file_change_free);
-        CommitLog *log = open_log(dir, 0);
-
-        put(first, dir, "a", "1");
-        put(first, dir, "d", "1");
-        g_assert_cmpint(commit_log_run(log, first), ==, 0);
-
-        /* a directory in the place of a file: known before anything is done */
-        g_assert_cmpint(g_mkdir_with_parents(inside, 0755), ==, 0);
-        put(all, dir, "a", "2");
-        put(all, dir, "d", NULL);
-        put(all, dir, "b", "2");
-        g_assert_cmpint(commit_log_run(log, all), ==, -EISDIR);
-        assert_file(dir, "a", "1");
-        assert_file(dir, "d", "1");
-        put(dirless, dir, "a", "3");
-        put(dirless, "/proc", "nothing/x", "3");
-        g_assert_cmpint(commit_log_run(log, dirless), <, 0);
-        assert_file(dir, "a", "1");
-        g_assert_cmpuint(count_files(dir), ==, 4); /* a, d, b, the log; nothing temporary */
-        commit_log_free(log);
-
-        /* and the log does not remember what was refused */
-        log = open_log(dir, 0);
-        assert_file(dir, "a", "1");
-        commit_log_free(log);
-        remove_all(dir);
-}
-
-/* What ends the process or the machine between the log and the files is made good; what ends it
- * before the log is complete has changed nothing. */
-static void test_torn(void)
-{
-        g_autofree char *dir = make_dir(), *path = g_build_filename(dir, "changes", NULL);
-        g_autofree char *whole = NULL, *other = NULL;
-        g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func((GDestroyNotify)file_change_free);
-        CommitLog *log = open_log(dir, 0);
-        size_t size;
-
-        put(all, dir, "a", "one\n");
-        put(all, dir, "sub/b", "");
-        put(all, dir, "c", NULL);
-        g_assert_cmpint(commit_log_run(log, all), ==, 0);
-        commit_log_free(log);
-        g_assert_true(g_file_get_contents(path, &whole, &size, NULL));
-        g_assert_true(g_str_has_suffix(whole, "done\n"));
-
-        for (size_t n = 0; n <= size; n++) {
-                bool decided = n >= size - strlen("done\n"), done = n == size;
-
-                g_assert_true(g_file_set_contents(path, whole, (gssize)n, NULL));
-                for (guint i = 0; i < all->len; i++)
-                        (void)g_unlink(((FileChange *)all->pdata[i])->path);
-                g_assert_true(g_file_set_contents(((FileChange *)all->pdata[2])->path, "there", -1,
-                                                  NULL));
-                log = open_log(dir, decided && !done);
-                assert_file(dir, "a", decided && !done ? "one\n" : NULL);
-                assert_file(dir, "sub/b", decided && !done ? "" : NULL);
-                assert_file(dir, "c", decided && !done ? NULL : "there");
-                commit_log_free(log);
-        }
-
-        /* another boot: the files were never synchronised, so all of it is done once more */
-        other = g_strdup(whole);
-        other[strlen("tgt-changes 1 ")] ^= 1;
-        g_assert_true(g_file_set_contents(path, other, (gssize)size, NULL));
-        log = open_log(dir, 1);
-        assert_file(dir, "a", "one\n");
-        assert_file(dir, "c", NULL);
-        g_assert_cmpuint(commit_log_unsettled(log), ==, 0); /* has been synchronised */
-        commit_log_free(log);
-        assert_file(dir, "changes", "");
-
-        /* a bit that fell over */
-        whole[size - 9] ^= 1;
-        g_assert_true(g_file_set_contents(path, whole, (gssize)(size - strlen("done\n")), NULL));
-        log = open_log(dir, 0);
-        commit_log_free(log);
-        remove_all(dir);
-}
-
-/* It is emptied once everything is synchronised, a few files at a time. */
-static void test_settle(void)
-{
-        g_autofree char *dir = make_dir(), *path = g_build_filename(dir, "changes", NULL);
-        CommitLog *log = open_log(dir, 0);
-        struct stat st;
-
-        for (unsigned i = 0; i < 5; i++) {
-                g_autofree char *file = g_strdup_printf("%s/%u", dir, i % 3);
-
-                g_assert_cmpint(run_one(log, file_change_new(file, g_strdup("x"), 1)), ==, 0);
-        }
-        g_assert_cmpuint(commit_log_unsettled(log), ==, 3);
-        g_assert_cmpint(commit_log_settle(log, 2), ==, 1);
-        g_assert_cmpint(stat(path, &st), ==, 0);
-        g_assert_cmpuint(st.st_mode & 07777, ==, 0600); /* there are secrets in it */
-        g_assert_cmpint(st.st_size, >, 0);
-        g_assert_cmpint(commit_log_settle(log, 2), ==, 0);
-        g_assert_cmpint(stat(path, &st), ==, 0);
-        g_assert_cmpint(st.st_size, ==, 0);
-        commit_log_free(log);
-        remove_all(dir);
-}
-
-static void test_foreign_log(void)
-{
-        g_autofree char *dir = make_dir(), *path = g_build_filename(dir, "changes", NULL);
-        CommitLog *log;
-        unsigned n;
-
-        g_assert_true(g_file_set_contents(path, "tgt-changes 2 x\n", -1, NULL));
-        g_assert_cmpint(commit_log_open(path, true, &log, &n), ==, -EPROTONOSUPPORT);
-        g_assert_true(g_file_set_contents(path, "what is this?\n", -1, NULL));
-        g_assert_cmpint(commit_log_open(path, true, &log, &n), ==, -EBADMSG);
-        remove_all(dir);
-}
-
 static void test_globals(void)
 {
         g_autofree char *root = make_dir(), *dir = g_build_filename(root, "targets.d", NULL);
@@ -307,10 +117,6 @@ int main(int argc, char **argv)
         g_test_add_func("/persist/names", test_names);
         g_test_add_func("/persist/long-names", test_long_names);
         g_test_add_func("/persist/save", test_save);
-        g_test_add_func("/persist/failure", test_failure);
-        g_test_add_func("/config/persist/torn", test_torn);
-        g_test_add_func("/config/persist/settle", test_settle);
-        g_test_add_func("/config/persist/foreign-log", test_foreign_log);
         g_test_add_func("/persist/globals", test_globals);
         return g_test_run();
 }
