@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/manager-internal.h"
 
+#include "base/clock.h"
 #include "config/commit.h"
 
 /* Where a change is kept: /var/lib for ever, /run with runtime; /etc and /usr are the
@@ -306,11 +307,22 @@ static CommitLog *open_log(const char *dir, bool durable)
         return log;
 }
 
+static bool is_unsettled(const CommitLog *log)
+{
+        return log && commit_log_unsettled(log) > 0;
+}
+
+static int settle(CommitLog *log)
+{
+        return is_unsettled(log) ? commit_log_settle(log, SETTLE_FILES) : 0;
+}
+
 static void settle_work(LoopJob *job)
 {
         Manager *m = CONTAINER_OF(job, Manager, settle_job);
+        int runtime = settle(m->runtime_log), state = settle(m->state_log);
 
-        m->settle_left = commit_log_settle(m->state_log, SETTLE_FILES);
+        m->settle_left = state != 0 ? state : runtime;
 }
 
 static void settle_done(LoopJob *job)
@@ -340,7 +352,7 @@ static void on_settle(LoopTimer *timer)
 
 void logs_settle_later(Manager *m)
 {
-        if (!m->state_log || m->settle_soon)
+        if (m->settle_soon)
                 return;
         m->settle_soon = true;
         loop_timer_in(m->loop, &m->settle_timer, SETTLE_DELAY);
@@ -351,7 +363,7 @@ void logs_open(Manager *m)
         m->settle_timer.fire = on_settle;
         m->runtime_log = open_log(m->runtime_dir, false);
         m->state_log = open_log(m->state_dir, true);
-        if (m->state_log && commit_log_unsettled(m->state_log) > 0)
+        if (is_unsettled(m->state_log) || is_unsettled(m->runtime_log))
                 logs_settle_later(m);
 }
 
@@ -363,10 +375,9 @@ void logs_stop(Manager *m)
 /* No job runs any more. What is not synchronised in time, the log has. */
 void logs_close(Manager *m)
 {
-        uint64_t until = loop_now(m->loop) + SETTLE_AT_STOP;
+        uint64_t until = monotonic_now() + SETTLE_AT_STOP; /* the loop does not turn here */
 
-        while (m->state_log && commit_log_unsettled(m->state_log) > 0 &&
-               loop_now(m->loop) < until && commit_log_settle(m->state_log, SETTLE_FILES) > 0)
+        while (monotonic_now() < until && (settle(m->runtime_log) > 0 || settle(m->state_log) > 0))
                 ;
         m->state_log = commit_log_free(m->state_log);
         m->runtime_log = commit_log_free(m->runtime_log);

@@ -338,6 +338,23 @@ def test_tgtctl_diff():
         assert "Apart from that, what runs is what is configured" in p.stdout, p.stdout
 
 
+def test_logs_are_emptied():
+    """What is in place needs no log any more; one that only grew would fill /run."""
+    with tgt.scratch() as d, tgt.Daemon(d) as daemon:
+        client = tgtbus.Client(daemon)
+        logs = [os.path.join(d, folder, "changes") for folder in ("state", "run")]
+        apply(client, {"x": null(A)})
+        apply(client, {"x": null(B)}, runtime=True)
+        sizes = [os.path.getsize(log) for log in logs]
+        assert all(size > 0 for size in sizes), sizes
+        tgt.eventually(lambda: not any(os.path.getsize(log) for log in logs), 20, "empty logs")
+        apply(client, {"x": null(C)}, runtime=True)
+        daemon.stop()
+        assert [os.path.getsize(log) for log in logs] == [0, 0]
+        daemon.start()
+        assert sorted(names(tgtbus.Client(daemon))) == [A, B, C]
+
+
 def waits(client):
     return client.get("ConfirmUntil") != 0
 
