@@ -328,7 +328,10 @@ void operations_open(Manager *m)
         operation_boot_id(m->boot);
         r = operation_marks_load(m->operation_dir, found_mark, m);
         if (r < 0)
-                log_error("%s: %s", m->operation_dir, strerror(-r));
+                log_error(
+                        "%s: %s; if units were being formatted or sanitized, they are served now, "
+                        "and that does not go on",
+                        m->operation_dir, strerror(-r));
         tell_later(m);
 }
 

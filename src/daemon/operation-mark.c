@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/operation-mark.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/parse.h"
 #include "daemon/identity.h"
 
@@ -193,10 +195,14 @@ static int sync_directory(const char *dir)
 static int make_directory(const char *dir)
 {
         g_autofree char *above = g_path_get_dirname(dir);
+        int r;
 
         if (mkdir(dir, 0700) < 0)
                 return errno == EEXIST ? 0 : -errno;
-        return sync_directory(above);
+        r = sync_directory(above);
+        if (r < 0)
+                (void)rmdir(dir); /* what is there counts as synchronised */
+        return r;
 }
 
 static int file_error(const GError *error)
@@ -213,6 +219,7 @@ static int file_error(const GError *error)
         for (size_t i = 0; i < ELEMENTSOF(codes); i++)
                 if (codes[i].code == error->code)
                         return codes[i].error;
+        log_error("%s", error->message); /* says more than GLib has codes for, as of a quota */
         return -EIO;
 }
 
@@ -237,25 +244,32 @@ int operation_mark_store(const char *dir, const char *uuid, const char *text)
         return sync_directory(dir);
 }
 
+static void load_one(const char *dir, const char *name, OperationMarkFound *found, void *userdata)
+{
+        g_autofree char *path = g_build_filename(dir, name, NULL), *text = NULL;
+        uint8_t uuid[16];
+
+        /* the rest are half-written ones of earlier runs */
+        if (strlen(name) != 36 || uuid_parse(name, uuid) < 0)
+                return;
+        if (g_file_get_contents(path, &text, NULL, NULL))
+                found(userdata, name, 0, text);
+        else
+                found(userdata, name, -EIO, NULL);
+}
+
+/* Not GDir, to which a directory that cannot be read is one that ends. */
 int operation_marks_load(const char *dir, OperationMarkFound *found, void *userdata)
 {
-        g_autoptr(GError) error = NULL;
-        g_autoptr(GDir) d = g_dir_open(dir, 0, &error);
-        const char *name;
+        DIR *d = opendir(dir);
+        struct dirent *entry;
+        int r;
 
         if (!d)
-                return g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? 0 : -EIO;
-        while ((name = g_dir_read_name(d))) {
-                g_autofree char *path = g_build_filename(dir, name, NULL), *text = NULL;
-                uint8_t uuid[16];
-
-                /* the rest are half-written ones of earlier runs */
-                if (strlen(name) != 36 || uuid_parse(name, uuid) < 0)
-                        continue;
-                if (g_file_get_contents(path, &text, NULL, NULL))
-                        found(userdata, name, 0, text);
-                else
-                        found(userdata, name, -EIO, NULL);
-        }
-        return 0;
+                return errno == ENOENT ? 0 : -errno;
+        while (errno = 0, (entry = readdir(d)))
+                load_one(dir, entry->d_name, found, userdata);
+        r = -errno;
+        (void)closedir(d);
+        return r;
 }

@@ -33,7 +33,7 @@ const char *operation_kind_name(LuOperationKind kind);
 int operation_mark_store(const char *dir, const char *uuid, const char *text);
 /* r: 0, or why *text is not there. */
 typedef void OperationMarkFound(void *userdata, const char *uuid, int r, const char *text);
-/* Each mark in dir; a directory that is not there has none. */
+/* Each mark in dir; a directory that is not there has none. Negative errno: there may be more. */
 int operation_marks_load(const char *dir, OperationMarkFound *found, void *userdata);
 /* This boot's id, or "unknown". */
 void operation_boot_id(char ret[37]);

@@ -1,10 +1,41 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <dirent.h>
+#include <dlfcn.h>
+#include <sys/syscall.h>
+
 #include <glib/gstdio.h>
 
 #include "daemon/operation-mark.h"
 
 #define BOOT "11111111-2222-3333-4444-555555555555"
 #define UUID "01234567-89ab-cdef-0123-456789abcdef"
+
+/* The disk: calls that are still to succeed before one fails; negative: none does. */
+static int fsyncs = -1, reads = -1;
+
+static bool fails(int *left)
+{
+        if (*left < 0 || (*left)-- > 0)
+                return false;
+        errno = EIO;
+        return true;
+}
+
+int fsync(int fd)
+{
+        return fails(&fsyncs) ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
+struct dirent *readdir(DIR *d)
+{
+        static struct dirent *(*real)(DIR *);
+
+        if (fails(&reads))
+                return NULL;
+        if (!real)
+                *(void **)&real = dlsym(RTLD_NEXT, "readdir64");
+        return real(d);
+}
 
 static void fill(OperationMark *mark)
 {
@@ -174,6 +205,37 @@ static void test_files(void)
         g_assert_cmpint(g_rmdir(top), ==, 0);
 }
 
+static void test_failing_disk(void)
+{
+        g_autofree char *top = g_dir_make_tmp("tgt-mark-XXXXXX", NULL);
+        g_autofree char *dir = g_build_filename(top, "operations", NULL);
+        g_autofree char *file = g_build_filename(dir, UUID, NULL);
+        g_autoptr(GString) seen = g_string_new(NULL);
+
+        /* a directory that is not known to be on the disk is not there */
+        fsyncs = 0;
+        g_assert_cmpint(operation_mark_store(dir, UUID, "one"), ==, -EIO);
+        g_assert_cmpint(fsyncs, ==, -1);
+        g_assert_cmpint(g_access(dir, F_OK), ==, -1);
+        g_assert_cmpint(operation_mark_store(dir, UUID, "one"), ==, 0);
+
+        /* "." and "..", and then it cannot be read on */
+        for (reads = 0; reads < 3;) {
+                int after = reads;
+
+                g_assert_cmpint(operation_marks_load(dir, on_found, seen), ==, -EIO);
+                g_assert_cmpint(reads, ==, -1);
+                reads = after + 1;
+        }
+        reads = -1;
+        g_string_truncate(seen, 0);
+        g_assert_cmpint(operation_marks_load(dir, on_found, seen), ==, 0);
+        g_assert_cmpstr(seen->str, ==, UUID " 0 one;");
+        g_assert_cmpint(g_unlink(file), ==, 0);
+        g_assert_cmpint(g_rmdir(dir), ==, 0);
+        g_assert_cmpint(g_rmdir(top), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
@@ -182,5 +244,6 @@ int main(int argc, char **argv)
         g_test_add_func("/operation-mark/nonsense", test_nonsense);
         g_test_add_func("/operation-mark/boot", test_boot);
         g_test_add_func("/operation-mark/files", test_files);
+        g_test_add_func("/operation-mark/failing-disk", test_failing_disk);
         return g_test_run();
 }
