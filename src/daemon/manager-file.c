@@ -248,6 +248,34 @@ void manager_cancel_file(FileMaking *f)
         atomic_store(&f->make.cancel, true);
 }
 
+/* ---- what was made --------------------------------------------------------------------------- */
+
+MadeFile *made_file_new(const FileMaking *making)
+{
+        MadeFile *f = g_new0(MadeFile, 1);
+
+        f->path = g_strdup(making->path);
+        f->device = making->st.st_dev;
+        f->inode = making->st.st_ino;
+        f->size = (uint64_t)making->st.st_size;
+        return f;
+}
+
+MadeFile *made_file_free(MadeFile *f)
+{
+        if (!f)
+                return NULL;
+        g_free(f->path);
+        g_free(f);
+        return NULL;
+}
+
+static bool is_the_one(const MadeFile *f, const struct stat *st)
+{
+        return S_ISREG(st->st_mode) && st->st_nlink == 1 && st->st_dev == f->device &&
+               st->st_ino == f->inode && (uint64_t)st->st_size == f->size;
+}
+
 /* ---- taking it back -------------------------------------------------------------------------- */
 
 static bool is_served(const Manager *m, const char *path)
@@ -269,13 +297,17 @@ static bool is_served(const Manager *m, const char *path)
 static void remove_work(LoopJob *job)
 {
         FileMaking *f = CONTAINER_OF(job, FileMaking, job);
+        MadeFile *made = made_file_new(f);
         struct stat st;
 
         /* that very file, not what somebody has put there since */
-        f->result = stat(f->path, &st);
-        if (f->result == 0 && (st.st_dev != f->st.st_dev || st.st_ino != f->st.st_ino))
-                return;
-        f->result = unlink(f->path) < 0 ? -errno : 0;
+        if (lstat(f->path, &st) < 0)
+                f->result = errno == ENOENT ? 0 : -errno;
+        else if (!is_the_one(made, &st))
+                f->result = -EEXIST;
+        else
+                f->result = unlink(f->path) < 0 ? -errno : 0;
+        made_file_free(made);
 }
 
 static void remove_done(LoopJob *job)
@@ -286,7 +318,9 @@ static void remove_done(LoopJob *job)
         if (f->result < 0)
                 log_warning("%s was made for a LUN that came to nothing, and could not be removed "
                             "again: %s",
-                            f->path, strerror(-f->result));
+                            f->path,
+                            f->result == -EEXIST ? "it is not as it was made"
+                                                 : strerror(-f->result));
         file_free(f);
 }
 
@@ -309,26 +343,6 @@ void manager_end_file(FileMaking *f, bool keep)
 }
 
 /* ---- with a change that is taken back -------------------------------------------------------- */
-
-MadeFile *made_file_new(const FileMaking *making)
-{
-        MadeFile *f = g_new0(MadeFile, 1);
-
-        f->path = g_strdup(making->path);
-        f->device = making->st.st_dev;
-        f->inode = making->st.st_ino;
-        f->size = (uint64_t)making->st.st_size;
-        return f;
-}
-
-MadeFile *made_file_free(MadeFile *f)
-{
-        if (!f)
-                return NULL;
-        g_free(f->path);
-        g_free(f);
-        return NULL;
-}
 
 static bool is_all_zero(const char *p, size_t n)
 {
@@ -379,12 +393,6 @@ static int has_only_zeros(int fd, off_t size)
                 at = hole;
         }
         return r;
-}
-
-static bool is_the_one(const MadeFile *f, const struct stat *st)
-{
-        return S_ISREG(st->st_mode) && st->st_nlink == 1 && st->st_dev == f->device &&
-               st->st_ino == f->inode && (uint64_t)st->st_size == f->size;
 }
 
 /* Removes it if nothing but zeros is lost with it. */
