@@ -184,15 +184,10 @@ static void print_json(const Result *r, double seconds, double busy)
         const Params *p = &r->params;
         double cpu = per_io(r, (double)r->target.total_ns);
 
-        (void)printf("{\"iops\": %.1f, \"mb_s\": %.2f, \"lat_us\": {\"mean\": %.1f, "
-                     "\"p50\": %.1f, \"p99\": %.1f, \"p99.9\": %.1f, \"max\": %.1f}, ",
-                     (double)r->done / seconds, (double)r->bytes / seconds / 1e6,
-                     r->latency.n ? (double)r->latency.sum_ns / (double)r->latency.n / 1e3 : 0,
-                     (double)histogram_percentile(&r->latency, 50) / 1e3,
-                     (double)histogram_percentile(&r->latency, 99) / 1e3,
-                     (double)histogram_percentile(&r->latency, 99.9) / 1e3,
-                     (double)r->latency.max_ns / 1e3);
-        (void)printf("\"cpu_us\": %.3f, \"cpu_user_us\": %.3f, \"cpu_system_us\": %.3f, "
+        (void)printf("{\"iops\": %.1f, \"mb_s\": %.2f, ", (double)r->done / seconds,
+                     (double)r->bytes / seconds / 1e6);
+        histogram_print_json(&r->latency);
+        (void)printf(", \"cpu_us\": %.3f, \"cpu_user_us\": %.3f, \"cpu_system_us\": %.3f, "
                      "\"load_cpu_us\": %.3f, \"load_busy\": %.3f, ",
                      cpu, cpu * r->target.user, cpu * (1 - r->target.user),
                      per_io(r, (double)r->own.total_ns), busy);

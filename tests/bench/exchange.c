@@ -29,8 +29,8 @@ static int receive(int epoll_fd, int fd, size_t size)
         for (size_t have = 0; have < size;) {
                 ssize_t n;
 
-                if (epoll_wait(epoll_fd, &event, 1, 1000) <= 0)
-                        continue;
+                if (epoll_wait(epoll_fd, &event, 1, -1) < 0)
+                        return -errno;
                 n = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT);
                 if (n == 0)
                         return 0;
@@ -116,6 +116,7 @@ static int exchange(uint64_t ns, Histogram *ret)
                 (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
                 _exit(answer(listen_fd) < 0 ? 1 : 0);
         }
+        (void)close(listen_fd); /* whoever ends first is noticed by the other */
         r = ask(&at, ns, ret);
         if (waitpid(child, &status, 0) < 0)
                 return -errno;
@@ -137,13 +138,10 @@ static void print(const Histogram *h, double seconds)
         (void)getrusage(RUSAGE_CHILDREN, &answering);
         user = seconds_of(answering.ru_utime);
         system = seconds_of(answering.ru_stime);
-        (void)printf("{\"iops\": %.1f, \"mb_s\": %.2f, \"lat_us\": {\"mean\": %.1f, "
-                     "\"p50\": %.1f, \"p99\": %.1f, \"p99.9\": %.1f, \"max\": %.1f}, ",
-                     n / seconds, n * (ANSWER - ASK) / seconds / 1e6, (double)h->sum_ns / n / 1e3,
-                     (double)histogram_percentile(h, 50) / 1e3,
-                     (double)histogram_percentile(h, 99) / 1e3,
-                     (double)histogram_percentile(h, 99.9) / 1e3, (double)h->max_ns / 1e3);
-        (void)printf("\"cpu_us\": %.3f, \"cpu_user_us\": %.3f, \"cpu_system_us\": %.3f, "
+        (void)printf("{\"iops\": %.1f, \"mb_s\": %.2f, ", n / seconds,
+                     n * (ANSWER - ASK) / seconds / 1e6);
+        histogram_print_json(h);
+        (void)printf(", \"cpu_us\": %.3f, \"cpu_user_us\": %.3f, \"cpu_system_us\": %.3f, "
                      "\"load_busy\": %.3f}\n",
                      (user + system) / n * 1e6, user / n * 1e6, system / n * 1e6,
                      (seconds_of(own.ru_utime) + seconds_of(own.ru_stime)) / seconds);

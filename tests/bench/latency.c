@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "latency.h"
 
+#include <stdio.h>
+
 static unsigned bucket_of(uint64_t ns)
 {
         unsigned log = ns < 32 ? 0 : 63 - (unsigned)__builtin_clzll(ns) - 4;
@@ -45,4 +47,14 @@ uint64_t histogram_percentile(const Histogram *h, double p)
                         return MIN(bucket_value(i), h->max_ns);
         }
         return h->max_ns;
+}
+
+void histogram_print_json(const Histogram *h)
+{
+        (void)printf("\"lat_us\": {\"mean\": %.1f, \"p50\": %.1f, \"p99\": %.1f, "
+                     "\"p99.9\": %.1f, \"max\": %.1f}",
+                     h->n ? (double)h->sum_ns / (double)h->n / 1e3 : 0,
+                     (double)histogram_percentile(h, 50) / 1e3,
+                     (double)histogram_percentile(h, 99) / 1e3,
+                     (double)histogram_percentile(h, 99.9) / 1e3, (double)h->max_ns / 1e3);
 }

@@ -13,3 +13,5 @@ typedef struct Histogram {
 void histogram_add(Histogram *h, uint64_t ns);
 void histogram_merge(Histogram *to, const Histogram *from);
 uint64_t histogram_percentile(const Histogram *h, double p);
+/* To standard output, of what was measured: "lat_us": {...}, as JSON and without more. */
+void histogram_print_json(const Histogram *h);
