@@ -126,13 +126,13 @@ def test_worker_that_may_run_anywhere_does():
 def test_flood_does_not_starve_others():
     with tgt.scratch() as d, daemon(d, "--workers=1") as server:
         benchlib.fill(server, "ram")
-        for read in (100, 0):
-            rounds = [growth.flood(server, "ram", read, 0.4) for _ in range(5)]
-            # the least of five: without a turn's limit it is 73 MiB in every round, while the kernel's own
-            # queues (4 MiB of a sender's) and a machine that stalls show in some
-            mib, p99 = (min(r[k] for r in rounds) for k in ("mib_per_command", "mib_p99"))
-            print(f"# read {read} %: {mib:.1f} MiB of the flood beside each command, p99 {p99:.1f}")
-            assert mib <= growth.FLOOD_MIB and p99 <= growth.FLOOD_MIB_P99
+        rounds = [growth.flood(server, "ram", seconds=0.4) for _ in range(5)]
+        # the least of five: without a turn's limit p99 is 74 MiB and more in every round, while the kernel's
+        # own queues (4 MiB of a sender's) and a machine that stalls show in some. Of writes a turn finds no
+        # more than the kernel's queue has, limit or not: nothing here could tell
+        mib, p99 = (min(r[k] for r in rounds) for k in ("mib_per_command", "mib_p99"))
+        print(f"# {mib:.1f} MiB of the flood beside each command, p99 {p99:.1f}")
+        assert mib <= growth.FLOOD_MIB and p99 <= growth.FLOOD_MIB_P99
 
 
 def test_hanging_store_does_not_slow_others():
